@@ -1,0 +1,82 @@
+"""The DuckDB connection of one preparation: bounded, locked down, and the errors it can raise.
+
+It is locked before the first row is read. It can open the files of the source, the inputs and its own output, nothing
+else: no network, no other file, no extension, no Python variable, and no statement can change that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from mainspring_runtime.data.limits import Limits
+from mainspring_runtime.errors import PermanentError
+
+Connection = duckdb.DuckDBPyConnection
+INTERNAL_SCHEMA = "mainspring"
+
+
+@contextmanager
+def connect(work: Path, limits: Limits, *, threads: int, files: Sequence[Path]) -> Iterator[Connection]:
+    """A connection that may read `files` and everything under `work`, with temporary files under `work`."""
+    connection = duckdb.connect()
+    try:
+        for setting, value in (
+            ("memory_limit", literal(f"{limits.database_bytes}B")),
+            ("threads", str(threads)),
+            ("temp_directory", literal(str(work / "spill"))),
+            ("TimeZone", "'UTC'"),
+            ("python_enable_replacements", "false"),
+            ("autoinstall_known_extensions", "false"),
+            ("autoload_known_extensions", "false"),
+            ("allowed_directories", _list([work])),
+            ("allowed_paths", _list(files)),
+            ("enable_external_access", "false"),
+            ("lock_configuration", "true"),
+        ):
+            connection.execute(f"SET {setting} = {value}")
+        connection.execute(f"CREATE SCHEMA {INTERNAL_SCHEMA}")
+        yield connection
+    except duckdb.OutOfMemoryException as error:
+        message = f"the data need more memory than the pod has: {first_line(error)}; raise spec.resources.limits.memory"
+        raise PermanentError("OutOfMemory", message) from error
+    finally:
+        connection.close()
+
+
+def rows(connection: Connection, sql: str) -> list[tuple[Any, ...]]:
+    """All rows of a small result."""
+    return connection.execute(sql).fetchall()
+
+
+def row(connection: Connection, sql: str) -> tuple[Any, ...]:
+    """The only row of an aggregate."""
+    return rows(connection, sql)[0]
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def literals(texts: Sequence[str]) -> str:
+    """SQL strings for use in `IN (…)` or `[…]`."""
+    return ", ".join(literal(text) for text in texts)
+
+
+def first_line(error: duckdb.Error) -> str:
+    """The message without the echo of the statement and the list of parser options."""
+    return str(error).split("\n\n")[0].split("\nPossible")[0].strip()
+
+
+def _list(paths: Sequence[Path]) -> str:
+    return "[" + literals([str(path) for path in paths]) + "]"

@@ -1,0 +1,65 @@
+"""Which types the columns of a text table have, decided on every row.
+
+A column gets the first type that all of its values fit, in the order Boolean, Integer, Float, Timestamp; otherwise it
+stays text. Numbers with a leading zero ("01234") are codes, not numbers, and stay text, as do dates that are not
+ISO 8601, since 03/04/2024 is a different day in different countries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mainspring.api.v1alpha1.dataset import ColumnType
+from mainspring_runtime.data import canonical
+from mainspring_runtime.data.engine import Connection, literal, quoted, row
+
+# Most columns find their type on these rows, so that all rows are read only once to confirm it.
+FIRST_ROWS = 10_000
+_INTEGER = "[+-]?(0|[1-9][0-9]{0,17})"
+_FLOAT = "[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?"
+_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ t][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?(z|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
+_CANDIDATES = (ColumnType.BOOLEAN, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
+
+
+def infer(connection: Connection, table: str, columns: Sequence[str]) -> dict[str, ColumnType]:
+    """The type of each text column of `table`; STRING for text. A column without any value is a Float."""
+    start = {column: _CANDIDATES for column in columns}
+    likely = _settle(connection, f"(SELECT * FROM {table} LIMIT {FIRST_ROWS})", start)
+    settled = _settle(connection, table, likely)
+    empty = _without_values(connection, table, [name for name, left in settled.items() if left == _CANDIDATES])
+    return {name: ColumnType.FLOAT if name in empty else (left or (ColumnType.STRING,))[0] for name, left in settled.items()}
+
+
+Candidates = Mapping[str, tuple[ColumnType, ...]]
+
+
+def _settle(connection: Connection, relation: str, candidates: Candidates) -> Candidates:
+    """Drop each column's first candidate until it fits all rows of `relation`; an empty tuple means text."""
+    open_columns = dict(candidates)
+    while unsure := [name for name, left in open_columns.items() if left]:
+        misfits = [f"count(*) FILTER ({_misfit(name, open_columns[name][0])})" for name in unsure]
+        counts = row(connection, f"SELECT {', '.join(misfits)} FROM {relation}")
+        failed = [name for name, count in zip(unsure, counts, strict=True) if count]
+        if not failed:
+            break
+        open_columns |= {name: open_columns[name][1:] for name in failed}
+    return open_columns
+
+
+def _misfit(name: str, type_: ColumnType) -> str:
+    text = f"lower(trim({quoted(name)}))"
+    fits = {
+        ColumnType.BOOLEAN: f"{text} IN ('true', 'false')",
+        ColumnType.INTEGER: f"regexp_full_match({text}, {literal(_INTEGER)})",
+        ColumnType.FLOAT: f"regexp_full_match({text}, {literal(_FLOAT)})",
+        ColumnType.TIMESTAMP: f"regexp_full_match({text}, {literal(_TIME)}) AND TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL",
+    }[type_]
+    return f"{canonical.is_value(quoted(name))} AND NOT coalesce({fits}, false)"
+
+
+def _without_values(connection: Connection, table: str, columns: Sequence[str]) -> set[str]:
+    if not columns:
+        return set()
+    counts = [f"count(*) FILTER ({canonical.is_value(quoted(name))})" for name in columns]
+    found = row(connection, f"SELECT {', '.join(counts)} FROM {table}")
+    return {name for name, count in zip(columns, found, strict=True) if not count}

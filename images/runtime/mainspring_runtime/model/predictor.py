@@ -1,0 +1,129 @@
+"""Load a model version and predict with it. The one entrance for `serve`, `evaluate` and people.
+
+    predictor = load(directory)
+    predictor.predict({"age": np.array([63.0]), "stage": np.array(["II"], dtype=object)}, ["predict", "predict_proba"])
+
+Two paths give the same answers: ONNX Runtime, when the version has an admitted `model.onnx`, and scikit-learn. Before a
+predictor is returned it has reproduced the version's own sample, so a wrong library, processor or file shows here and
+not in production. When ONNX does not reproduce it, scikit-learn answers and `fallback_reason` says why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.model import sample as samples
+from mainspring_runtime.model.document import ModelDocument, read_document
+from mainspring_runtime.model.encoding import Array, Columns
+from mainspring_runtime.model.signature import Signature, read_signature
+
+Route = Literal["onnx", "sklearn", "custom"]
+
+
+class RunnableModel(Protocol):
+    """A way to compute outputs from columns."""
+
+    def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, Array]: ...
+
+
+class Predictor:
+    """A loaded, proved model version. Safe to call from several threads.
+
+    `path` is "custom" for a file in a format of the user's own: it is stored and described, but cannot be run here.
+    """
+
+    def __init__(
+        self,
+        signature: Signature,
+        document: ModelDocument,
+        path: Route,
+        model: RunnableModel | None,
+        fallback_reason: str | None = None,
+    ) -> None:
+        self.signature = signature
+        self.document = document
+        self.path = path
+        self.fallback_reason = fallback_reason
+        self._model = model
+
+    def predict(self, columns: Mapping[str, Array], outputs: Sequence[str] = ("predict",)) -> dict[str, Array]:
+        """Outputs by name for N rows: [N], or [N, K] for one value a class.
+
+        `columns` holds every input of the signature as an array [N] in its dtype: FP64 float64 with NaN for missing,
+        INT64 int64, BOOL bool, BYTES an object array of str with '' for missing. Labels come as an object array of str
+        or int64, numbers as float64. Raises ValueError for an unknown output, a missing input or a malformed time, and
+        `PermanentError("CustomFormat")`.
+        """
+        if self._model is None:
+            message = "this model is in a custom format; serve it with an image of its own (spec.runtime.image)"
+            raise PermanentError("CustomFormat", message)
+        known = self.signature.output_names
+        if unknown := [name for name in outputs if name not in known]:
+            raise ValueError(f"unknown output {unknown[0]!r}; this model has {', '.join(known)}")
+        if absent := [column.name for column in self.signature.inputs if column.name not in columns]:
+            raise ValueError(f"missing input {absent[0]!r}")
+        return self._model.run(columns, outputs)
+
+
+def load(
+    directory: Path,
+    *,
+    trusted_types: Sequence[str] = (),
+    allow_pickle: bool = False,
+    threads: int | None = None,
+    path: Route | None = None,
+) -> Predictor:
+    """Load the version in `directory` and prove it on its own sample.
+
+    `threads` for ONNX Runtime; by default what the process may run on. `path` forces one path, without falling back.
+    Raises `PermanentError`: InvalidModel, InvalidSignature, InvalidSample, PickleNotAllowed, UntrustedTypes,
+    MissingModule, or SampleNotReproduced.
+    """
+    document, signature = read_document(directory), read_signature(directory)
+    if document.format == "custom":
+        return Predictor(signature, document, "custom", None)
+    sample = samples.read_sample(directory, signature)
+    reason = document.onnx.reason or None
+    if document.onnx.admitted and path != "sklearn":
+        model, reason = _load_onnx(directory, document, sample, threads or len(os.sched_getaffinity(0)))
+        if model is not None:
+            return Predictor(signature, document, "onnx", model)
+        if path == "onnx" or document.format == "onnx":
+            raise PermanentError("SampleNotReproduced", f"model.onnx cannot be used: {reason}")
+    # Imported here: scikit-learn costs more than a second of start-up that the ONNX path need not pay.
+    from mainspring_runtime.model import sklearn_model
+
+    estimator = sklearn_model.load_estimator(directory, document, trusted_types, allow_pickle)
+    wrapped = sklearn_model.SklearnModel(estimator, document, signature)
+    try:
+        problem = _problem(wrapped, sample)
+    except (ValueError, TypeError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+    if problem:
+        raise PermanentError("SampleNotReproduced", f"{document.file} does not reproduce {samples.FILE}: {problem}")
+    return Predictor(signature, document, "sklearn", wrapped, reason)
+
+
+def _load_onnx(
+    directory: Path, document: ModelDocument, sample: samples.Sample | None, threads: int
+) -> tuple[RunnableModel | None, str | None]:
+    """The model, or None and why it may not answer."""
+    from mainspring_runtime.model import onnx_model
+
+    try:
+        model = onnx_model.OnnxModel(directory, document, threads)
+        problem = _problem(model, sample)
+    except onnx_model.ERRORS as error:
+        problem = f"ONNX Runtime: {error}"
+    return (None, problem) if problem else (model, None)
+
+
+def _problem(model: RunnableModel, sample: samples.Sample | None) -> str | None:
+    """Why the sample is not reproduced; None when it is, or when there is none to reproduce."""
+    if sample is None:
+        return None
+    return samples.difference(sample.expected, model.run(sample.columns, tuple(sample.expected)))

@@ -1,0 +1,1 @@
+TRUSTED_TYPES: frozenset[str] = frozenset()

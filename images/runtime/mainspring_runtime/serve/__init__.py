@@ -1,0 +1,12 @@
+"""The model server: one model version behind the Open Inference Protocol v2.
+
+    command ─► server ─► loading      fetch, verify, load, warm up (in a thread, once)
+                  │  └─► listener     uvicorn on two ports, and the order in which connections are closed
+                  ▼
+    inference (8080) ─► wire ─► tables ─► batching ─► the predictor (in one thread)
+    internal  (8081) ─► metrics
+
+Everything but loading and predicting runs on one event loop, so nothing here needs a lock.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,162 @@
+"""Natural batching: whatever queued while the last prediction ran is the next batch.
+
+There is no timer and no waiting for company: an idle server predicts one request at once, a busy one finds a batch ready
+when it is done. All state lives on the event loop; only `predict` runs in the one prediction thread, so a slow model
+never delays a health probe, and its exceptions arrive through the thread's future whatever their type.
+
+A batch that fails is taken apart and its requests are tried alone, so a request can fail only by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+from mainspring_runtime.serve.errors import unavailable
+from mainspring_runtime.serve.metrics import Tallies
+from mainspring_runtime.serve.predicting import Answer, Outputs, Predict
+from mainspring_runtime.serve.settings import Limits
+from mainspring_runtime.serve.tables import Table
+
+Clock = Callable[[], float]  # seconds, monotonic
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """In place of an answer: what the predictor raised for this request alone, or that its time was up."""
+
+    error: BaseException
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """A request in the queue or in the running batch; `since` is a time of the batcher's clock."""
+
+    table: Table
+    outputs: Outputs
+    answer: asyncio.Future[Answer | Failed]
+    since: float
+    alone: bool = False  # it was in a batch that failed; such requests are always at the front of the queue
+
+
+class Batcher:
+    """The queue in front of one model. Use from the event loop only."""
+
+    def __init__(
+        self, predict: Predict, executor: Executor, limits: Limits, tallies: Tallies, clock: Clock = time.perf_counter
+    ) -> None:
+        self._predict = predict
+        self._executor = executor
+        self._limits = limits
+        self._tallies = tallies
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._queue: deque[Waiting] = deque()
+        self._queued_rows = 0
+        self._running: Sequence[Waiting] = ()
+        self._start_scheduled = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def submit(self, table: Table, outputs: Outputs) -> asyncio.Future[Answer | Failed]:
+        """Queue a table. The future never raises: a prediction may fail with any type of exception, so that is a value.
+
+        Raises `RequestError` 503 when the queue is full.
+        """
+        if self._is_full(table.rows):
+            raise unavailable(f"the queue is full ({len(self._queue)} requests, {self._queued_rows} rows); retry, or add replicas")
+        waiting = Waiting(table, outputs, self._loop.create_future(), self._clock())
+        self._queue.append(waiting)
+        self._queued_rows += table.rows
+        self._schedule_start()
+        if self._deadline is None:
+            self._watch_deadline(waiting.since)
+        return waiting.answer
+
+    def _is_full(self, rows: int) -> bool:
+        full = self._queued_rows + rows > self._limits.queue_rows
+        return len(self._queue) >= self._limits.queue_requests or (full and bool(self._queue))
+
+    def _schedule_start(self) -> None:
+        # Not at once: requests that arrived in the same turn of the loop are decoded first and share the batch.
+        if not self._running and not self._start_scheduled:
+            self._start_scheduled = True
+            self._loop.call_soon(self._start)
+
+    def _start(self) -> None:
+        self._start_scheduled = False
+        batch = self._next_batch()
+        if not batch:
+            return
+        self._running = batch
+        now = self._clock()
+        for waiting in batch:
+            self._tallies.queue_seconds.observe(now - waiting.since)
+        self._tallies.batch_rows.observe(sum(waiting.table.rows for waiting in batch))
+        done = self._executor.submit(self._predict, [waiting.table for waiting in batch], batch[0].outputs)
+        done.add_done_callback(self._on_done)
+
+    def _next_batch(self) -> list[Waiting]:
+        """The oldest request, with those behind it that want the same outputs and still fit."""
+        batch: list[Waiting] = []
+        passed: list[Waiting] = []
+        rows = 0
+        while self._queue and (not batch or self._may_grow(batch, rows)):
+            waiting = self._queue.popleft()
+            if waiting.answer.done():  # it timed out, or its caller went away
+                self._queued_rows -= waiting.table.rows
+            elif not batch or self._may_join(batch[0], rows, waiting):
+                batch.append(waiting)
+                rows += waiting.table.rows
+            else:
+                passed.append(waiting)
+        self._queue.extendleft(reversed(passed))
+        self._queued_rows -= rows
+        return batch
+
+    def _may_grow(self, batch: Sequence[Waiting], rows: int) -> bool:
+        return rows < self._limits.batch_rows and not batch[0].alone
+
+    def _may_join(self, first: Waiting, rows: int, waiting: Waiting) -> bool:
+        return rows + waiting.table.rows <= self._limits.batch_rows and waiting.outputs == first.outputs
+
+    def _on_done(self, done: Future[list[Answer]]) -> None:
+        self._loop.call_soon_threadsafe(self._finish, done)
+
+    def _finish(self, done: Future[list[Answer]]) -> None:
+        batch, self._running = self._running, ()
+        error = done.exception()
+        if error is None:
+            for waiting, answer in zip(batch, done.result(), strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(answer)
+        elif len(batch) > 1:
+            self._take_apart(batch)
+        elif not batch[0].answer.done():
+            batch[0].answer.set_result(Failed(error))
+        if self._queue:
+            self._start()
+
+    def _take_apart(self, batch: Sequence[Waiting]) -> None:
+        for waiting in reversed(batch):
+            waiting.alone = True
+            self._queue.appendleft(waiting)
+            self._queued_rows += waiting.table.rows
+
+    def _watch_deadline(self, since: float) -> None:
+        """One timer for the oldest request instead of one for each."""
+        remaining = since + self._limits.request_seconds - self._clock()
+        self._deadline = self._loop.call_later(max(remaining, 0.0), self._expire)
+
+    def _expire(self) -> None:
+        self._deadline = None
+        due = self._clock() - self._limits.request_seconds
+        pending = [waiting for waiting in (*self._running, *self._queue) if not waiting.answer.done()]
+        for waiting in pending:
+            if waiting.since <= due:
+                waiting.answer.set_result(Failed(unavailable(f"no answer within {self._limits.request_seconds:g} s")))
+        if alive := [waiting.since for waiting in pending if waiting.since > due]:
+            self._watch_deadline(min(alive))

@@ -1,0 +1,88 @@
+"""One HTTP connection: uvicorn's protocol with a time limit on receiving, and without its leak of idle timers.
+
+Reads attributes of uvicorn's protocol that its documentation does not name (`cycle`, `connections`, the idle timer); the
+tests beside it fail if an upgrade changes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mainspring_runtime.serve.errors import RequestError
+from mainspring_runtime.serve.settings import Limits
+from mainspring_runtime.serve.wire import encode_error
+
+TIMEOUT_HEAD = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+
+
+class ConnectionConfig(uvicorn.Config):
+    """uvicorn with everything off that an inference server does not use (WebSockets, proxy headers, access log)."""
+
+    def __init__(self, app: Any, limits: Limits) -> None:
+        super().__init__(
+            app,
+            http=Connection,
+            ws="none",
+            interface="asgi3",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            log_config=None,
+            access_log=False,
+            timeout_keep_alive=limits.idle_seconds,
+            timeout_graceful_shutdown=math.ceil(limits.request_seconds) + 1,
+        )
+        self.receive_seconds = limits.receive_seconds
+        self.unused = asyncio.Event()  # set while no connection is open
+        self.unused.set()
+
+
+class Connection(HttpToolsProtocol):
+    """Answers 408 and closes when a request has begun and does not become complete in time, headers or body."""
+
+    config: ConnectionConfig
+    _receiving: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.config.unused.clear()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._is_receiving():
+            if self._receiving is None:
+                self._receiving = self.loop.call_later(self.config.receive_seconds, self._receive_timed_out)
+        elif self._receiving is not None:
+            self._stop_watching()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        # uvicorn forgets its own timer when the peer resets the connection, which keeps the connection's memory for
+        # the whole idle time: minutes here.
+        self._unset_keepalive_if_required()
+        self._stop_watching()
+        if not self.connections:
+            self.config.unused.set()
+
+    def _is_receiving(self) -> bool:
+        """Whether bytes of a request have come and more are needed."""
+        if self.transport.is_closing():
+            return False
+        cycle = self.cycle
+        return cycle is None or cycle.response_complete or cycle.more_body
+
+    def _stop_watching(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def _receive_timed_out(self) -> None:
+        self._receiving = None
+        body = encode_error(RequestError(408, f"the request was not complete after {self.config.receive_seconds:g} s"))
+        self.transport.write(TIMEOUT_HEAD % len(body) + body)
+        self.transport.close()

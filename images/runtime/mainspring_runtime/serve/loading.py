@@ -1,0 +1,37 @@
+"""From a URI and a digest to a model that may answer. Runs in the prediction thread, before any request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from mainspring_runtime import artifacts
+from mainspring_runtime.serve.predicting import Predictor
+from mainspring_runtime.serve.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def load(settings: Settings, directory: Path, threads: int) -> Predictor:
+    """Fetch and verify every byte into `directory`, then load the model from it.
+
+    Loading predicts the version's own sample and compares, so a model that is returned is proved and warm.
+    Raises `PermanentError` (a changed byte, a type that is not trusted, a sample that is not reproduced) or
+    `RetryableError` (the store does not answer).
+    """
+    started = time.monotonic()
+    manifest = artifacts.fetch(settings.uri, settings.digest, directory)
+    fetched = time.monotonic()
+    # Imported late: it brings the numeric libraries, and the ports must not wait for them.
+    from mainspring_runtime.model import predictor
+
+    loaded: Predictor = predictor.load(
+        directory, trusted_types=settings.trusted_types, allow_pickle=settings.allow_pickle, threads=threads
+    )
+    logger.info(
+        "loaded %s version %s by path %s on %d threads: %d bytes fetched in %.2f s, loaded in %.2f s%s",
+        settings.model, settings.version, loaded.path, threads, manifest.size, fetched - started, time.monotonic() - fetched,
+        f"; not the fast path: {loaded.fallback_reason}" if loaded.fallback_reason else "",
+    )  # fmt: skip
+    return loaded

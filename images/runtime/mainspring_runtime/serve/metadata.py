@@ -1,0 +1,45 @@
+"""What `GET /v2/models/{model}` tells: inputs, outputs and, as parameters, what the protocol has no field for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mainspring_runtime.model.signature import Column, Output, Signature
+from mainspring_runtime.serve import wire
+from mainspring_runtime.serve.settings import Settings
+
+# `<library>_<format>`, as the protocol suggests.
+PLATFORMS = {"onnx": "onnxruntime_onnx", "sklearn": "sklearn_skops", "custom": "mainspring_custom"}
+PER_CLASS_OUTPUTS = ("predict_proba", "predict_log_proba", "decision_function")
+
+
+def encode_metadata(settings: Settings, signature: Signature, path: str) -> bytes:
+    """The JSON of the answer, made once. `path` is the predictor's (onnx, sklearn or custom)."""
+    parameters = {"task": signature.task, "default_outputs": list(signature.default_outputs)}
+    return wire.encode(
+        {
+            "name": settings.model,
+            "versions": [settings.version],
+            "platform": PLATFORMS.get(path, path),
+            "inputs": [_input(column) for column in signature.inputs],
+            "outputs": [_output(output, signature) for output in signature.outputs],
+            "parameters": parameters | _classes(signature),
+        }
+    )
+
+
+def _input(column: Column) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"nullable": column.nullable, "kind": column.kind}
+    if column.categories is not None:
+        parameters["categories"] = list(column.categories)
+    return {"name": column.name, "datatype": column.datatype, "shape": [-1, 1], "parameters": parameters}
+
+
+def _output(output: Output, signature: Signature) -> dict[str, Any]:
+    parameters = _classes(signature) if output.name in PER_CLASS_OUTPUTS and len(output.shape) == 2 else {}
+    return {"name": output.name, "datatype": output.datatype, "shape": list(output.shape), "parameters": parameters}
+
+
+def _classes(signature: Signature) -> dict[str, Any]:
+    """The classes in the order in which per-class outputs list them."""
+    return {} if signature.classes is None else {"classes": list(signature.classes)}

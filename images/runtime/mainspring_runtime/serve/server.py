@@ -1,0 +1,115 @@
+"""The life of the process: ports open at once, the model in a thread, answers until SIGTERM, then the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainspring_runtime.serve import loading, predicting, tables
+from mainspring_runtime.serve.batching import Batcher
+from mainspring_runtime.serve.inference import InferenceApp, ServedModel
+from mainspring_runtime.serve.internal import InternalApp
+from mainspring_runtime.serve.listener import Listener, bind
+from mainspring_runtime.serve.metadata import encode_metadata
+from mainspring_runtime.serve.metrics import ModelInfo, ServerCollector, Tallies, make_registry
+from mainspring_runtime.serve.predicting import Predictor
+from mainspring_runtime.serve.settings import Limits, Settings
+
+logger = logging.getLogger(__name__)
+
+MODEL_DIR = "model"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one server is made of."""
+
+    settings: Settings
+    limits: Limits
+    tallies: Tallies
+    collector: ServerCollector
+    app: InferenceApp
+    public: Listener
+    internal: Listener
+    executor: ThreadPoolExecutor  # one thread: it loads, then predicts
+
+
+def assemble(settings: Settings, limits: Limits) -> Parts:
+    """Open both ports and put the parts together; nothing runs yet."""
+    tallies = Tallies()
+    collector = ServerCollector(settings.model, settings.version, tallies)
+    app = InferenceApp(settings, limits, tallies)
+    return Parts(
+        settings=settings,
+        limits=limits,
+        tallies=tallies,
+        collector=collector,
+        app=app,
+        public=Listener(app, bind(settings.port), limits),
+        internal=Listener(InternalApp(make_registry(collector)), bind(settings.internal_port), limits),
+        executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
+    )
+
+
+async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int) -> bool:
+    """Serve until SIGTERM or SIGINT. False when that came while the model was loading, and a thread is still at it.
+
+    Raises what loading raises.
+    """
+    stop = _stop_on_signals()
+    parts = assemble(settings, limits)
+    listening = [asyncio.create_task(listener.listen()) for listener in (parts.public, parts.internal)]
+    logger.info("listening on ports %d (inference) and %d (internal)", parts.public.port, parts.internal.port)
+    loop = asyncio.get_running_loop()
+    loaded = loop.run_in_executor(parts.executor, loading.load, settings, work_dir / MODEL_DIR, threads)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait((loaded, stopped), return_when=asyncio.FIRST_COMPLETED)
+    if not loaded.done():
+        return False
+    start_answering(parts, loaded.result())
+    await stopped
+    await _drain(parts, listening)
+    return True
+
+
+def start_answering(parts: Parts, predictor: Predictor) -> None:
+    """From here on the server is ready."""
+    schema = tables.compile_schema(predictor.signature)
+    signature = predictor.signature
+    parts.app.model = ServedModel(
+        schema=schema,
+        default_outputs=tuple(signature.default_outputs),
+        outputs=frozenset(output.name for output in signature.outputs),
+        batcher=Batcher(predicting.make_predict(predictor, schema), parts.executor, parts.limits, parts.tallies),
+        metadata=encode_metadata(parts.settings, signature, predictor.path),
+    )
+    parts.collector.info = ModelInfo(predictor.path, predictor.fallback_reason or "")
+    # The model stays for good: without it, a full collection has little to walk through between two requests.
+    gc.collect()
+    gc.freeze()
+    logger.info("ready")
+
+
+async def _drain(parts: Parts, listening: list[asyncio.Task[None]]) -> None:
+    started = time.monotonic()
+    logger.info("draining")
+    parts.app.draining = True
+    await parts.public.drain()
+    await listening[0]
+    parts.internal.stop()  # last: the counters can be read to the end
+    await listening[1]
+    logger.info("drained in %.1f s", time.monotonic() - started)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,95 @@
+"""What one server process is told (by its environment), and the limits it works within."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.serve import environment
+
+DEFAULT_PORT = 8080
+DEFAULT_INTERNAL_PORT = 8081
+BOOLEANS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What keeps one server within its memory and its time. Times are in seconds."""
+
+    batch_rows: int = 256  # one call of the predictor joins requests up to this many rows
+    request_rows: int = 10_000
+    body_bytes: int = 16 * 1024 * 1024
+    queue_requests: int = 1_000
+    queue_rows: int = 50_000
+    request_seconds: float = 5.0  # from a complete request to its answer
+    receive_seconds: float = 30.0  # from the first byte of a request to its last
+    # Longer than the 600 s of the load balancers that keep connections longest: the side that reuses a connection must
+    # also be the one that closes it, or a request crosses the closing on its way.
+    idle_seconds: int = 620
+    linger_seconds: float = 10.0  # while draining: idle connections may still send a request, which is answered
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Which model to serve, and where."""
+
+    model: str
+    version: str
+    uri: str
+    digest: str
+    trusted_types: tuple[str, ...] = ()
+    allow_pickle: bool = False
+    port: int = DEFAULT_PORT
+    internal_port: int = DEFAULT_INTERNAL_PORT
+
+
+def from_environment(env: Mapping[str, str]) -> Settings:
+    """Read the settings. Raises `PermanentError("InvalidEnvironment")` naming the variable."""
+    return Settings(
+        model=_required(env, environment.MODEL_NAME),
+        version=_required(env, environment.MODEL_VERSION),
+        uri=_required(env, environment.MODEL_URI),
+        digest=_required(env, environment.MODEL_DIGEST),
+        trusted_types=_list(env, environment.TRUSTED_TYPES),
+        allow_pickle=_boolean(env, environment.ALLOW_PICKLE),
+        port=_port(env, environment.PORT, DEFAULT_PORT),
+        internal_port=_port(env, environment.INTERNAL_PORT, DEFAULT_INTERNAL_PORT),
+    )
+
+
+def _required(env: Mapping[str, str], name: str) -> str:
+    value = env.get(name, "")
+    if not value:
+        raise _invalid(name, "is not set")
+    return value
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    text = env.get(name) or "[]"
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise _invalid(name, f"is not JSON: {error}") from error
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise _invalid(name, f"must be a JSON list of strings, got {text}")
+    return tuple(values)
+
+
+def _boolean(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name) or "false"
+    if text not in BOOLEANS:
+        raise _invalid(name, f"must be true or false, got {text!r}")
+    return BOOLEANS[text]
+
+
+def _port(env: Mapping[str, str], name: str, default: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise _invalid(name, f"must be a port between 0 and 65535, got {text!r}")
+    return int(text)
+
+
+def _invalid(name: str, problem: str) -> PermanentError:
+    return PermanentError("InvalidEnvironment", f"the environment variable {name} {problem}")

@@ -1,0 +1,187 @@
+"""The inputs of a request to a table that follows the model's signature. Pure.
+
+A table comes as one input per column (`[N]` or `[N, 1]`, by name, in any order), or as one tensor `[N, F]` whose columns
+follow the signature. Floats, which most models take and nothing else, are kept as one matrix: converting twenty columns
+costs about as much as converting one, and joining requests into a batch is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.model.signature import Column, Signature
+from mainspring_runtime.serve import tensors
+from mainspring_runtime.serve.errors import RequestError, bad_request, closest
+from mainspring_runtime.serve.wire import RequestInput
+
+PLAIN_NUMBERS = {float, int}
+
+Matrix = npt.NDArray[np.float64]
+Cells = tuple[str, list[Any]]  # declared datatype and flat values of one column
+
+
+class Table(msgspec.Struct, frozen=True, gc=False):
+    """Rows in the model's terms: `floats` [N, FP64 columns], `others` one [N] array per other column.
+
+    A struct, because one is made for every request and a frozen dataclass takes five times as long.
+    """
+
+    rows: int
+    floats: Matrix
+    others: tuple[tensors.Array, ...] = ()
+    coerced: int = 0  # values that came as another datatype
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The inputs of a signature, arranged for speed. Made once per model."""
+
+    columns: tuple[Column, ...]
+    names: frozenset[str]
+    float_columns: tuple[Column, ...]
+    float_names: tuple[str, ...]
+    other_columns: tuple[Column, ...]
+    only_numbers: bool  # every column is FP64 and none means a boolean
+
+    def join(self, parts: Sequence[Table]) -> dict[str, tensors.Array]:
+        """The rows of several tables, one below the other, as the columns that a predictor takes."""
+        floats = parts[0].floats if len(parts) == 1 else np.concatenate([part.floats for part in parts])
+        columns: dict[str, tensors.Array] = dict(zip(self.float_names, floats.T, strict=True))
+        for index, column in enumerate(self.other_columns):
+            columns[column.name] = np.concatenate([part.others[index] for part in parts])
+        return columns
+
+
+def compile_schema(signature: Signature) -> Schema:
+    """Raises `PermanentError("UnsupportedSignature")` for a datatype that has no JSON table form."""
+    columns = signature.inputs
+    for column in columns:
+        if column.datatype not in tensors.CONVERTERS:
+            known = ", ".join(tensors.CONVERTERS)
+            raise PermanentError("UnsupportedSignature", f"input {column.name!r} has datatype {column.datatype}; expected one of {known}")
+    return Schema(
+        columns=columns,
+        names=frozenset(column.name for column in columns),
+        float_columns=tuple(column for column in columns if column.datatype == "FP64"),
+        float_names=tuple(column.name for column in columns if column.datatype == "FP64"),
+        other_columns=tuple(column for column in columns if column.datatype != "FP64"),
+        only_numbers=all(column.datatype == "FP64" and column.kind != "Boolean" for column in columns),
+    )
+
+
+def build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:
+    """The table of a request. Raises `RequestError` 400 naming the input, or 413 when it has more than `max_rows`."""
+    if not inputs:
+        raise bad_request(f"no inputs: expected {_expected(schema)}")
+    rows = _rows(inputs[0], max_rows)
+    if _is_tensor(schema, inputs):
+        return _from_tensor(schema, inputs[0], rows)
+    return _from_cells(schema, _by_column(schema, inputs, rows), rows)
+
+
+def _rows(first: RequestInput, max_rows: int) -> int:
+    rows = first.shape[0] if first.shape else 0
+    if rows < 1:
+        raise bad_request(f"input {first.name!r}: expected at least one row, got shape {first.shape}")
+    if rows > max_rows:
+        raise RequestError(413, f"{rows} rows in one request; the limit is {max_rows}, so send several requests")
+    return rows
+
+
+def _is_tensor(schema: Schema, inputs: Sequence[RequestInput]) -> bool:
+    """One input that is no column of the model, or is too wide to be one."""
+    only = inputs[0]
+    return len(inputs) == 1 and len(only.shape) == 2 and (only.shape[1] != 1 or only.name not in schema.names)
+
+
+def _from_tensor(schema: Schema, tensor: RequestInput, rows: int) -> Table:
+    width = len(schema.columns)
+    if tensor.shape[1] != width:
+        raise bad_request(_wrong_tensor(schema, tensor))
+    flat = _flatten(tensor, rows, width)
+    if schema.only_numbers and tensor.datatype in tensors.FLOATS and (matrix := _plain_matrix(flat)) is not None:
+        return Table(rows, matrix.reshape(rows, width))
+    return _from_cells(schema, [(tensor.datatype, flat[index::width]) for index in range(width)], rows)
+
+
+def _wrong_tensor(schema: Schema, tensor: RequestInput) -> str:
+    if tensor.shape[1] == 1:
+        return f"unknown input {tensor.name!r}{closest(tensor.name, schema.names)}; expected {_expected(schema)}"
+    return f"input {tensor.name!r}: expected shape [N, {len(schema.columns)}] with {_expected(schema)}, got {tensor.shape}"
+
+
+def _by_column(schema: Schema, inputs: Sequence[RequestInput], rows: int) -> list[Cells | None]:
+    """The cells of each column in the order of the signature; None where the caller left one out."""
+    given: dict[str, Cells] = {}
+    shapes = [rows], [rows, 1]
+    for item in inputs:
+        if item.name not in schema.names:
+            raise bad_request(f"unknown input {item.name!r}{closest(item.name, schema.names)}; expected {_expected(schema)}")
+        if item.name in given:
+            raise bad_request(f"input {item.name!r} is sent twice")
+        if item.shape not in shapes:
+            raise bad_request(f"input {item.name!r}: expected shape [{rows}] or [{rows}, 1], as the first input has, got {item.shape}")
+        given[item.name] = item.datatype, _flatten(item, rows, 1)
+    return [given.get(column.name) for column in schema.columns]
+
+
+def _flatten(item: RequestInput, rows: int, width: int) -> list[Any]:
+    """Row-major values, whether they came flat or nested by row."""
+    values = item.data
+    if values and type(values[0]) is list:
+        if set(map(type, values)) != {list} or set(map(len, values)) != {width}:
+            raise bad_request(f"input {item.name!r}: expected {width} values in each nested row of shape {item.shape}")
+        values = list(chain.from_iterable(values))
+    if len(values) != rows * width:
+        raise bad_request(f"input {item.name!r}: shape {item.shape} needs {rows * width} values, got {len(values)}")
+    return values
+
+
+def _from_cells(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Table:
+    of = {column.name: given for column, given in zip(schema.columns, cells, strict=True)}
+    floats, coerced = _float_block(schema.float_columns, [of[column.name] for column in schema.float_columns], rows)
+    others = []
+    for column in schema.other_columns:
+        array, count = _convert(column, of[column.name], rows)
+        others.append(array)
+        coerced += count
+    return Table(rows, floats, tuple(others), coerced)
+
+
+def _float_block(columns: Sequence[Column], cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, int]:
+    if all(given is not None and given[0] in tensors.FLOATS for given in cells):
+        flat = list(chain.from_iterable(given[1] for given in cells if given is not None))
+        boolean = any(column.kind == "Boolean" for column in columns)
+        if not boolean and (matrix := _plain_matrix(flat)) is not None:
+            return matrix.reshape(len(columns), rows).T, 0
+    converted = [_convert(column, given, rows) for column, given in zip(columns, cells, strict=True)]
+    block = np.array([array for array, _ in converted], dtype=np.float64).reshape(len(columns), rows)
+    return block.T, sum(count for _, count in converted)
+
+
+def _convert(column: Column, given: Cells | None, rows: int) -> tensors.Converted:
+    return (tensors.missing(column, rows), 0) if given is None else tensors.to_array(column, *given)
+
+
+def _plain_matrix(flat: list[Any]) -> Matrix | None:
+    """All values at once when they are numbers and nothing else; None leaves the naming of the culprit to `tensors`."""
+    if not set(map(type, flat)) <= PLAIN_NUMBERS:
+        return None
+    try:
+        return np.array(flat, dtype=np.float64)
+    except OverflowError:
+        return None
+
+
+def _expected(schema: Schema) -> str:
+    shown = ", ".join(f"{column.name} ({column.datatype})" for column in schema.columns[:10])
+    more = len(schema.columns) - 10
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,99 @@
+"""Opening an object store by URL, and what its failures mean. The only place that knows about clouds."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from obstore.store import AzureStore, GCSStore, HTTPStore, LocalStore, ObjectStore, S3Store
+
+from mainspring_runtime.errors import PermanentError, RetryableError
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
+
+# `timeout` covers a whole body, so it must allow for large files; a stalled connection is found by `read_timeout`.
+CLIENT_OPTIONS = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "2h"}
+RETRIES: dict[str, Any] = {
+    "max_retries": 6,
+    "retry_timeout": timedelta(seconds=90),
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
+}
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+SCHEMES = ("s3", "gs", "az", "file", "https", "http")
+
+
+def open_store(url: str, *, create: bool = False) -> ObjectStore:
+    """A store whose root is `url`: a bucket and prefix, a local directory (made when `create`) or a web address.
+
+    Raises `PermanentError("InvalidUri")`, and `FileNotFoundError` for a local directory that is absent.
+    """
+    scheme, host, path = _split(url)
+    if scheme == "file":
+        if not create and not Path(path).is_dir():
+            raise FileNotFoundError(errno.ENOENT, "there is no such directory", path)
+        return LocalStore(prefix=Path(path), mkdir=create)
+    options: dict[str, Any] = {"client_options": _client_options(scheme), "retry_config": RETRIES}
+    if scheme in ("https", "http"):
+        return HTTPStore.from_url(url.rstrip("/"), **options)
+    prefix = path.strip("/") or None
+    if scheme == "s3":
+        return S3Store(host, prefix=prefix, config=_s3_config(), **options)
+    if scheme == "gs":
+        return GCSStore(host, prefix=prefix, **options)
+    return AzureStore(host, prefix=prefix, **options)
+
+
+@contextmanager
+def failures(url: str, store: str = "ArtifactStore") -> Iterator[None]:
+    """Turn the errors of a store into `RetryableError`s whose reasons are `<store>Denied` and `<store>Unavailable`."""
+    try:
+        yield
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        message = f"the store refused access to {url}: {first_line(error)}; check the credentials in the pod's Secret"
+        raise RetryableError(f"{store}Denied", message) from error
+    except (BaseError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
+            raise RetryableError("DiskFull", f"no space left for {url}; give the pod more ephemeral storage") from error
+        raise RetryableError(f"{store}Unavailable", f"{url} could not be reached: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The message without the nested debug output that the store library appends."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    scheme, separator, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    if scheme not in SCHEMES or not separator or not (path if scheme == "file" else host):
+        raise PermanentError("InvalidUri", f"{url!r} is not s3://, gs://, az:// or https:// with a bucket or host, or file:///path")
+    # Keys of a bucket are taken as they are written; file: and https: are real URLs.
+    return scheme, host, "/" + (unquote(path) if scheme == "file" else path)
+
+
+def _client_options(scheme: str) -> dict[str, Any]:
+    options: dict[str, Any] = dict(CLIENT_OPTIONS)
+    if scheme == "http" or os.environ.get("AWS_ALLOW_HTTP", "").lower() == "true" or _endpoint().startswith("http://"):
+        options["allow_http"] = True
+    if bundle := os.environ.get("SSL_CERT_FILE"):
+        options["root_certificate"] = Path(bundle).read_bytes()
+    return options
+
+
+def _s3_config() -> S3Config:
+    config: S3Config = {"region": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"}
+    if endpoint := _endpoint():
+        config["endpoint"] = endpoint
+    return config
+
+
+def _endpoint() -> str:
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""

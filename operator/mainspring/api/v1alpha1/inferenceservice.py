@@ -1,0 +1,124 @@
+"""InferenceService: a model served over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from mainspring.api.v1alpha1.common import (
+    ApiModel,
+    Column,
+    Image,
+    Kind,
+    Name,
+    Opaque,
+    PodTemplate,
+    Resources,
+    ShortText,
+    StatusBase,
+    Time,
+    VersionName,
+    validations,
+)
+
+
+class ModelRef(ApiModel):
+    """Which version to serve: the Model's champion, another alias, or one fixed version."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "has(self.name) != has(self.version)",
+                "message": "set model.name (follows the champion or model.alias) or model.version (stays on that version)",
+            },
+            {"rule": "!has(self.alias) || has(self.name)", "message": "model.alias needs model.name"},
+        )
+    )
+
+    name: Annotated[Name | None, Field(description="A Model; its champion is served.")] = None
+    alias: Annotated[
+        str | None, Field(max_length=63, description="An alias of that Model instead of its champion.")
+    ] = None
+    version: Annotated[VersionName | None, Field(description="A ModelVersion to stay on.")] = None
+
+
+class Runtime(ApiModel):
+    image: Annotated[
+        Image,
+        Field(
+            description="Any image that serves the Open Inference Protocol v2 on port 8080; default: the version's own runtime."
+        ),
+    ]
+
+
+class Expose(ApiModel):
+    from_: Annotated[
+        list[Opaque] | None,
+        Field(
+            alias="from", max_length=16, description="NetworkPolicy peers that may reach port 8080; default: anybody."
+        ),
+    ] = None
+
+
+class InferenceServiceSpec(ApiModel):
+    model: Annotated[ModelRef, Field(description="What to serve.")]
+    # No default: with one, an autoscaler on the Deployment and the schema would fight over the number.
+    replicas: Annotated[int | None, Field(ge=0, le=1000, description="Pods of the serving revision; 1 when unset.")] = (
+        None
+    )
+    runtime: Annotated[Runtime | None, Field(description="Serve with another image.")] = None
+    expose: Annotated[Expose | None, Field(description="Who may reach it.")] = None
+    resources: Resources | None = None
+    stop: Annotated[bool, Field(description="Scale to nothing, keep everything else.")] = False
+    pod_template: PodTemplate | None = None
+
+
+class LastFailure(ApiModel):
+    version: Annotated[VersionName | None, Field(description="The version that failed.")] = None
+    revision: Annotated[ShortText | None, Field(description="Its revision.")] = None
+    reason: Annotated[str, Field(max_length=64, description="Why, in one word.")]
+    message: Annotated[str, Field(max_length=2048, description="Why, and what to do.")]
+    exit_code: Annotated[int | None, Field(description="Of the server.")] = None
+    time: Annotated[Time, Field(description="When.")]
+
+
+class Rollout(ApiModel):
+    version: Annotated[VersionName, Field(description="The version.")]
+    revision: Annotated[ShortText, Field(description="The revision of version and settings.")]
+    outcome: Annotated[
+        str, Field(pattern="^(Promoted|RolledBack|Failed|Superseded)$", max_length=16, description="How it ended.")
+    ]
+    reason: Annotated[ShortText, Field(description="Why.")] = ""
+    time: Annotated[Time, Field(description="When.")]
+
+
+class InferenceServiceStatus(StatusBase):
+    url: Annotated[str | None, Field(max_length=512, description="Inside the cluster.")] = None
+    stable_version: Annotated[VersionName | None, Field(description="The version that answers.")] = None
+    stable_revision: Annotated[ShortText | None, Field(description="Its revision.")] = None
+    candidate_version: Annotated[VersionName | None, Field(description="The version that is rolled out.")] = None
+    candidate_revision: Annotated[ShortText | None, Field(description="Its revision.")] = None
+    replicas: Annotated[int | None, Field(description="Pods of the serving revision.")] = None
+    ready_replicas: Annotated[int | None, Field(description="Pods that answer.")] = None
+    selector: Annotated[str | None, Field(max_length=512, description="Of the serving pods, for autoscalers.")] = None
+    last_failure: Annotated[LastFailure | None, Field(description="What kept a revision from serving.")] = None
+    rollouts: Annotated[list[Rollout] | None, Field(max_length=10, description="The last ten.")] = None
+
+
+INFERENCE_SERVICE = Kind(
+    kind="InferenceService",
+    plural="inferenceservices",
+    short="inf",
+    spec=InferenceServiceSpec,
+    status=InferenceServiceStatus,
+    columns=(
+        Column("Version", ".status.stableVersion"),
+        Column("Replicas", ".status.readyReplicas", "integer"),
+        Column("Available", '.status.conditions[?(@.type=="Available")].status'),
+        Column("URL", ".status.url", wide=True),
+        Column("Candidate", ".status.candidateVersion", wide=True),
+    ),
+    scale=True,
+    description="A model served over HTTP by the Open Inference Protocol v2.",
+)

@@ -1,0 +1,182 @@
+"""Model: the registry entry with gates, aliases and history."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from mainspring.api.v1alpha1.common import (
+    ApiModel,
+    Column,
+    Kind,
+    Quantity,
+    ShortText,
+    StatusBase,
+    StringMap,
+    Text,
+    Time,
+    VersionName,
+    exactly_one,
+    unique_by,
+    validations,
+)
+from mainspring.api.v1alpha1.trainingrun import Metric
+
+HISTORY_MAX = 50
+
+
+class ComparisonMode(StrEnum):
+    NON_INFERIOR = "NonInferior"
+    NOT_WORSE = "NotWorse"
+
+
+class VersusChampion(ApiModel):
+    """Paired comparison with the champion, on rows that neither model was trained on."""
+
+    margin: Annotated[float, Field(ge=0.0, le=1e9, description="In units of the metric.")] = 0.01
+    mode: Annotated[
+        ComparisonMode,
+        Field(
+            description="NonInferior passes if the lower 95 % bound is at least -margin; NotWorse fails only if the upper bound is below -margin."
+        ),
+    ] = ComparisonMode.NOT_WORSE
+
+
+class GateRows(StrEnum):
+    ALL = "All"
+    RECENT = "Recent"
+
+
+class ArtifactSize(ApiModel):
+    maximum: Annotated[Quantity, Field(description="Bytes, as a quantity.")]
+
+
+class Gate(ApiModel):
+    """One condition for promotion. Bounds are compared with the metric's 95 % interval."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            exactly_one("metric", "artifactSize"),
+            {
+                "rule": "!has(self.metric) || has(self.minimum) || has(self.maximum) || has(self.versusChampion)",
+                "message": "a metric gate needs minimum, maximum or versusChampion",
+            },
+            {
+                "rule": "has(self.metric) || !(has(self.minimum) || has(self.maximum) || has(self.versusChampion) || has(self.on))",
+                "message": "minimum, maximum, versusChampion and on belong to a metric gate",
+            },
+            {
+                "rule": "!has(self.versusChampion) || !(has(self.minimum) || has(self.maximum))",
+                "message": "versusChampion stands alone: put minimum and maximum into a gate of their own",
+            },
+            {
+                "rule": "!has(self.minimum) || !has(self.maximum) || self.minimum <= self.maximum",
+                "message": "minimum must not be greater than maximum",
+            },
+            {
+                "rule": "!has(self.on) || has(self.versusChampion)",
+                "message": "on is only for versusChampion",
+            },
+        )
+    )
+
+    name: Annotated[str, Field(min_length=1, max_length=63, description="Named in messages.")]
+    metric: Annotated[Metric | None, Field(description="A metric on the held-out rows.")] = None
+    minimum: Annotated[float | None, Field(description="Fails when the whole interval lies below.")] = None
+    maximum: Annotated[float | None, Field(description="Fails when the whole interval lies above.")] = None
+    versus_champion: Annotated[
+        VersusChampion | None, Field(description="Compare with the champion; passes when there is none.")
+    ] = None
+    on: Annotated[
+        GateRows | None,
+        Field(description="Rows to compare on; default Recent when the Dataset has a timestamp, else All."),
+    ] = None
+    artifact_size: Annotated[ArtifactSize | None, Field(description="Limit on the files of the version.")] = None
+
+
+class PromotionMode(StrEnum):
+    AUTOMATIC = "Automatic"
+    MANUAL = "Manual"
+
+
+class Promotion(ApiModel):
+    mode: Annotated[PromotionMode, Field(description="Manual: the champion moves only by spec.aliases.champion.")] = (
+        PromotionMode.AUTOMATIC
+    )
+
+
+class ModelSpec(ApiModel):
+    owner: Annotated[ShortText | None, Field(description="Who answers for the model.")] = None
+    description: Annotated[Text | None, Field(description="What it predicts.")] = None
+    intended_use: Annotated[Text | None, Field(description="What it is for.")] = None
+    limitations: Annotated[Text | None, Field(description="What it is not for.")] = None
+    license: Annotated[ShortText | None, Field(description="SPDX identifier.")] = None
+    tags: Annotated[StringMap | None, Field(description="Free labels for the model card.")] = None
+    gates: Annotated[
+        list[Gate] | None,
+        Field(
+            max_length=32,
+            json_schema_extra=unique_by("name"),
+            description="Conditions that a version must meet before it can become champion.",
+        ),
+    ] = None
+    promotion: Annotated[Promotion, Field(description="How the champion moves.")] = Promotion()
+    aliases: Annotated[
+        dict[str, VersionName] | None,
+        Field(max_length=16, description="Names for versions. `champion` is a pin: it overrides the automation."),
+    ] = None
+    allow_pickle: Annotated[
+        bool, Field(description="Accept joblib and pickle files, which run code when they are loaded.")
+    ] = False
+    trusted_types: Annotated[
+        list[ShortText] | None, Field(max_length=128, description="Further types that a skops file may contain.")
+    ] = None
+    retain: Annotated[int, Field(ge=1, le=500, description="Versions to keep; those in use stay.")] = 20
+
+
+class HistoryEntry(ApiModel):
+    version: Annotated[VersionName, Field(description="The version that moved.")]
+    from_: Annotated[VersionName | None, Field(alias="from", description="The champion before.")] = None
+    to: Annotated[str, Field(max_length=32, description="Champion or Rejected.")]
+    reason: Annotated[str, Field(max_length=64, description="Why.")]
+    actor: Annotated[ShortText, Field(description="Who: a person's pin, or the operator.")]
+    time: Annotated[Time, Field(description="When.")]
+
+
+class ModelStatus(StatusBase):
+    champion: Annotated[VersionName | None, Field(description="The version that is in use.")] = None
+    candidate: Annotated[
+        VersionName | None, Field(description="The version that is being judged or waits for promotion.")
+    ] = None
+    aliases: Annotated[
+        dict[str, VersionName] | None, Field(max_length=16, description="Names and the versions they stand for now.")
+    ] = None
+    versions: Annotated[int | None, Field(description="Versions that are kept.")] = None
+    last_number: Annotated[int | None, Field(description="The highest number ever given; never reused.")] = None
+    promotions: Annotated[int | None, Field(description="How often the champion moved.")] = None
+    rejected: Annotated[int | None, Field(description="Versions that did not pass.")] = None
+    last_lead_time_seconds: Annotated[
+        int | None, Field(description="From the start of the training to the promotion.")
+    ] = None
+    history: Annotated[
+        list[HistoryEntry] | None, Field(max_length=HISTORY_MAX, description="The last 50 decisions.")
+    ] = None
+
+
+MODEL = Kind(
+    kind="Model",
+    plural="models",
+    short="mdl",
+    spec=ModelSpec,
+    status=ModelStatus,
+    columns=(
+        Column("Champion", ".status.champion"),
+        Column("Candidate", ".status.candidate"),
+        Column("Versions", ".status.versions", "integer"),
+        Column("Owner", ".spec.owner", wide=True),
+        Column("Mode", ".spec.promotion.mode", wide=True),
+    ),
+    description="A registry entry: gates, promotion, aliases and history.",
+)

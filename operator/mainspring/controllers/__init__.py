@@ -1,0 +1,1 @@
+"""Controllers: which reads feed a plan, and which children belong to which object."""

@@ -1,0 +1,47 @@
+"""What the operator may do in the cluster: the one list from which the chart's RBAC is generated.
+
+A verb stands here because a controller uses it; nothing else is granted. Secrets appear by one name only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainspring.api.v1alpha1 import KINDS
+from mainspring.api.v1alpha1.common import GROUP
+
+READ = ("get", "list", "watch")
+WRITE = ("create", "patch", "delete")
+ARTIFACTS_SECRET = "mainspring-artifacts"
+
+
+@dataclass(frozen=True)
+class Access:
+    """One RBAC rule. `scope`: Watched = in the namespaces that are watched; Own = in the operator's namespace."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    scope: str = "Watched"
+
+
+def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
+    """All rules, in the order in which the chart lists them."""
+    ours = tuple(kind.plural for kind in KINDS)
+    return (
+        Access(GROUP, ours, (*READ, "patch")),
+        Access(GROUP, ("datasetversions", "modelversions"), ("create", "delete")),
+        Access(GROUP, tuple(f"{plural}/status" for plural in ours), ("get", "patch")),
+        Access("", ("configmaps", "services", "serviceaccounts"), (*READ, *WRITE)),
+        Access("", ("pods",), READ),
+        Access("", ("events",), ("get", "list", "create", "patch")),
+        Access("apps", ("deployments",), (*READ, *WRITE)),
+        Access("batch", ("jobs",), (*READ, *WRITE)),
+        Access("policy", ("poddisruptionbudgets",), (*READ, *WRITE)),
+        Access("networking.k8s.io", ("networkpolicies",), (*READ, *WRITE)),
+        Access("rbac.authorization.k8s.io", ("roles", "rolebindings"), (*READ, *WRITE)),
+        Access("", ("secrets",), ("get", "create", "patch", "delete"), names=(ARTIFACTS_SECRET,)),
+        Access("", ("secrets",), ("get", "create", "patch"), names=(store_root_secret,), scope="Own"),
+        Access("coordination.k8s.io", ("leases",), ("get", "create", "update", "patch"), scope="Own"),
+    )

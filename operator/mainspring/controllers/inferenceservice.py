@@ -1,0 +1,76 @@
+"""InferenceService: the version it shall serve, and its revisions with what their pods say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from mainspring.api.v1alpha1.common import LABEL_REVISION, LABEL_SERVICE
+from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
+from mainspring.controllers import reading
+from mainspring.kube.client import Api
+from mainspring.kube.store import Store
+from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Object, Ref
+from mainspring.plan.common.plan import Plan
+from mainspring.plan.common.settings import Settings
+from mainspring.plan.inferenceservice import failures, plan, target
+from mainspring.plan.inferenceservice.observed import Observed, Revision
+
+
+class InferenceServiceController:
+    kind = "InferenceService"
+
+    def __init__(self, _api: Api, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+
+    def keys(self, obj: Object) -> Iterable[Ref]:
+        if obj["kind"] == self.kind:
+            return (objects.ref(obj),)
+        if obj["kind"] in ("Model", "ModelVersion"):
+            return self._followers(obj)
+        return reading.by_label(obj, self.kind, LABEL_SERVICE)
+
+    def _followers(self, obj: Object) -> list[Ref]:
+        name = objects.name(obj)
+        model = name if obj["kind"] == "Model" else objects.spec(obj).get("model")
+        services = self._store.select(self.kind, objects.namespace(obj))
+        return [objects.ref(s) for s in services if _names(objects.spec(s)["model"], model, name)]
+
+    async def observe(self, key: Ref) -> Observed | None:
+        obj = self._store.get(key)
+        if obj is None:
+            return None
+        spec = InferenceServiceSpec.model_validate(objects.spec(obj))
+        fixed = self._version(key.namespace, spec.model.version)
+        model_name = spec.model.name or (objects.spec(fixed).get("model") if fixed is not None else None)
+        model = self._store.get(Ref("Model", key.namespace, str(model_name))) if model_name else None
+        return Observed(
+            object=obj,
+            spec=spec,
+            settings=self._settings,
+            model=model,
+            version=self._version(key.namespace, target.wanted_version(spec, model)),
+            revisions=self._revisions(obj),
+            service=self._store.get(Ref("Service", key.namespace, key.name)),
+        )
+
+    def _version(self, namespace: str, name: str | None) -> Object | None:
+        return self._store.get(Ref("ModelVersion", namespace, name)) if name else None
+
+    def _revisions(self, obj: Object) -> dict[str, Revision]:
+        pods = self._store.select("Pod", objects.namespace(obj), {LABEL_SERVICE: objects.name(obj)})
+        found = {}
+        for deployment in self._store.children(obj, "Deployment"):
+            revision = objects.labels(deployment).get(LABEL_REVISION, "")
+            its_pods = [p for p in pods if objects.labels(p).get(LABEL_REVISION) == revision]
+            found[revision] = Revision(deployment, failures.find_failure(deployment, its_pods))
+        return found
+
+    def make_plan(self, observed: Observed, now: datetime) -> Plan:
+        return plan.make_plan(observed, now)
+
+
+def _names(ref: dict[str, str], model: object, version: str) -> bool:
+    return ref.get("name") == model or ref.get("version") == version

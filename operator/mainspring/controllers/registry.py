@@ -1,0 +1,27 @@
+"""All controllers; a new kind is one more line."""
+
+from __future__ import annotations
+
+from mainspring.controllers.dataset import DatasetController
+from mainspring.controllers.datasetversion import DatasetVersionController
+from mainspring.controllers.inferenceservice import InferenceServiceController
+from mainspring.controllers.model import ModelController
+from mainspring.controllers.modelversion import ModelVersionController
+from mainspring.controllers.trainingrun import TrainingRunController
+from mainspring.engine.runner import Controller
+from mainspring.kube.client import Api
+from mainspring.kube.store import Store
+from mainspring.plan.common.settings import Settings
+
+CONTROLLERS = (
+    DatasetController,
+    DatasetVersionController,
+    TrainingRunController,
+    ModelController,
+    ModelVersionController,
+    InferenceServiceController,
+)
+
+
+def build(api: Api, store: Store, settings: Settings) -> list[Controller]:
+    return [make(api, store, settings) for make in CONTROLLERS]

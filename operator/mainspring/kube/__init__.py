@@ -1,0 +1,1 @@
+"""Talking to the API server: the client, create-or-apply, the cache, events."""

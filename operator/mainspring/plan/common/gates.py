@@ -1,0 +1,89 @@
+"""The verdict of gates as it is kept on a ModelVersion: a decision, so it lives in an annotation and survives its status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from mainspring.api.v1alpha1.common import (
+    ANNOTATION_GATES,
+    ANNOTATION_PROMOTED_AT,
+    ANNOTATION_REJECTED,
+    ANNOTATION_VERIFIED,
+)
+from mainspring.api.v1alpha1.model import Gate
+from mainspring.api.v1alpha1.modelversion import ComparedMetric, GateResult
+from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Object
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided, about which gates (by hash) and against which champion (empty: none was needed)."""
+
+    gates: str
+    champion: str
+    passed: bool
+    results: tuple[GateResult, ...] = ()
+    compared: tuple[ComparedMetric, ...] = ()
+
+    def to_json(self) -> str:
+        value = {
+            "gates": self.gates,
+            "champion": self.champion,
+            "passed": self.passed,
+            "results": [r.to_dict() for r in self.results],
+            "compared": [c.to_dict() for c in self.compared],
+        }
+        return json.dumps(value, sort_keys=True)
+
+
+def hash_of(gates: Sequence[Gate]) -> str:
+    return objects.stable_hash([gate.to_dict() for gate in gates])
+
+
+def decision(version: Object) -> Decision | None:
+    text = objects.annotations_of(version).get(ANNOTATION_GATES)
+    try:
+        return _parse(json.loads(text)) if text else None
+    except (ValueError, KeyError, TypeError, ValidationError):
+        return None  # damaged by somebody's edit: it is decided anew
+
+
+def _parse(value: dict[str, Any]) -> Decision:
+    return Decision(
+        gates=value["gates"],
+        champion=value["champion"],
+        passed=bool(value["passed"]),
+        results=tuple(GateResult.model_validate(r) for r in value.get("results", ())),
+        compared=tuple(ComparedMetric.model_validate(c) for c in value.get("compared", ())),
+    )
+
+
+def is_verified(version: Object) -> bool:
+    """Its bytes were checked against the digest that its spec names."""
+    digest = objects.spec(version)["artifact"]["digest"]
+    return objects.annotations_of(version).get(ANNOTATION_VERIFIED) == digest and not objects.condition_is(
+        version, "ArtifactVerified", "False"
+    )
+
+
+def promoted_at(version: Object) -> str:
+    return objects.annotations_of(version).get(ANNOTATION_PROMOTED_AT, "")
+
+
+def rejected(version: Object) -> str:
+    """Why it must never be promoted by the automation; empty otherwise."""
+    return objects.annotations_of(version).get(ANNOTATION_REJECTED, "")
+
+
+def compares(gates: Sequence[Gate]) -> bool:
+    return any(gate.versus_champion for gate in gates)
+
+
+def number(version: Object) -> int:
+    return int(objects.spec(version)["number"])

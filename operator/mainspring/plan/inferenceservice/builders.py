@@ -1,0 +1,181 @@
+"""Children of an InferenceService: one Deployment per revision, and what is there once for the service.
+
+A revision is named by a hash of what the *user* asked for and of the version, never of what this release of the operator
+makes of it: upgrading the operator makes no new revision and restarts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+
+from mainspring.api.contract import ServerEnv
+from mainspring.api.v1alpha1.common import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_REVISION, LABEL_SERVICE
+from mainspring.api.v1alpha1.model import ModelSpec
+from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
+from mainspring.plan.common import objects, pods
+from mainspring.plan.common.objects import Manifest, Object
+from mainspring.plan.inferenceservice.observed import Observed
+
+PORT = 8080
+INTERNAL_PORT = 8081
+PRE_STOP_SECONDS = 5
+GRACE_SECONDS = 45
+PROGRESS_DEADLINE_SECONDS = 600
+REVISION_LETTERS = 8
+
+
+def revision_hash(observed: Observed, version: Object) -> str:
+    spec = observed.spec
+    inputs = {
+        "version": objects.name(version),
+        "digest": objects.spec(version)["artifact"]["digest"],
+        "runtime": spec.runtime.to_dict() if spec.runtime else None,
+        "resources": spec.resources.to_dict() if spec.resources else None,
+        "podTemplate": spec.pod_template.to_dict() if spec.pod_template else None,
+    }
+    return objects.stable_hash(inputs, REVISION_LETTERS)
+
+
+def deployment_name(service: str, revision: str) -> str:
+    return f"{service}-{revision}"
+
+
+def account_name(service: str) -> str:
+    return f"{service}-serving"
+
+
+def service_labels(observed: Observed) -> dict[str, str]:
+    name = objects.name(observed.object)
+    return pods.standard_labels("serve", name, {LABEL_SERVICE: name})
+
+
+def revision_labels(observed: Observed, version: Object, revision: str) -> dict[str, str]:
+    return {
+        **service_labels(observed),
+        LABEL_REVISION: revision,
+        LABEL_MODEL: objects.spec(version)["model"],
+        LABEL_MODEL_VERSION: objects.name(version),
+    }
+
+
+def build_deployment(observed: Observed, version: Object, revision: str, replicas: int) -> Manifest:
+    name = objects.name(observed.object)
+    labels = revision_labels(observed, version, revision)
+    template = observed.spec.pod_template
+    volumes: list[Manifest] = []
+    pod = pods.build_pod_spec(
+        observed.settings,
+        [_server(observed, version)],
+        template,
+        account_name(name),
+        volumes,
+        terminationGracePeriodSeconds=GRACE_SECONDS,
+    )
+    spec: Manifest = {
+        "replicas": replicas,
+        "revisionHistoryLimit": 0,
+        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+        "selector": {"matchLabels": {LABEL_SERVICE: name, LABEL_REVISION: revision}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": {"metadata": pods.pod_metadata(labels, template), "spec": pod},
+    }
+    manifest = pods.child(observed.object, "apps/v1", "Deployment", deployment_name(name, revision), labels, spec=spec)
+    manifest["metadata"]["annotations"] = {LABEL_MODEL_VERSION: objects.name(version)}
+    return manifest
+
+
+def _server(observed: Observed, version: Object) -> Manifest:
+    settings = observed.settings
+    return pods.build_container(
+        image(observed, version),
+        settings,
+        # An image of the user's own is started its own way; ours takes the sub-command.
+        args=None if observed.spec.runtime else ["serve"],
+        env=[*pods.common_env(settings), *_server_env(observed, version)],
+        envFrom=pods.artifacts_env_from(settings),
+        ports=[{"name": "http", "containerPort": PORT}, {"name": "internal", "containerPort": INTERNAL_PORT}],
+        resources=pods.resources_or(observed.spec.resources, "100m", "256Mi"),
+        volumeMounts=pods.ca_mounts(settings),
+        startupProbe=_probe("/v2/health/live", 1, 60),
+        readinessProbe=_probe("/v2/health/ready", 1, 3),
+        livenessProbe=_probe("/v2/health/live", 10, 3),
+        # Kubelet sleeps while the endpoint is being withdrawn everywhere; only then does the server begin to drain.
+        lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+    )
+
+
+def image(observed: Observed, version: Object) -> str:
+    """The user's override, else the one recorded in the version, else this release's."""
+    if observed.spec.runtime:
+        return observed.spec.runtime.image
+    recorded: str | None = objects.spec(version).get("runtimeImage")
+    return recorded or observed.settings.runtime_image
+
+
+def _server_env(observed: Observed, version: Object) -> list[Manifest]:
+    facts = ModelVersionSpec.model_validate(objects.spec(version))
+    model = ModelSpec.model_validate(objects.spec(observed.model)) if observed.model is not None else ModelSpec()
+    values = {
+        ServerEnv.MODEL_NAME: facts.model,
+        ServerEnv.MODEL_VERSION: str(facts.number),
+        ServerEnv.MODEL_URI: facts.artifact.uri,
+        ServerEnv.MODEL_DIGEST: facts.artifact.digest,
+        ServerEnv.TRUSTED_TYPES: json.dumps(model.trusted_types or []),
+        ServerEnv.ALLOW_PICKLE: "true" if model.allow_pickle else "false",
+        ServerEnv.PORT: str(PORT),
+        ServerEnv.INTERNAL_PORT: str(INTERNAL_PORT),
+    }
+    return [{"name": str(key), "value": value} for key, value in values.items()]
+
+
+def _probe(path: str, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def build_service(observed: Observed, revision: str) -> Manifest:
+    """Selects one revision; switching it is the promotion."""
+    name = objects.name(observed.object)
+    spec = {
+        "selector": {LABEL_SERVICE: name, LABEL_REVISION: revision},
+        "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
+    }
+    return pods.child(observed.object, "v1", "Service", name, service_labels(observed), spec=spec)
+
+
+def build_disruption_budget(observed: Observed) -> Manifest:
+    name = objects.name(observed.object)
+    spec = {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": {LABEL_SERVICE: name}},
+    }
+    return pods.child(observed.object, "policy/v1", "PodDisruptionBudget", name, service_labels(observed), spec=spec)
+
+
+def build_network_policy(observed: Observed) -> Manifest:
+    """Inference from anywhere unless `expose.from`; the internal port only from the operator and the monitoring."""
+    name = objects.name(observed.object)
+    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}]}
+    if observed.spec.expose and observed.spec.expose.from_ is not None:
+        inference["from"] = observed.spec.expose.from_
+    namespaces = sorted({observed.settings.namespace, *observed.settings.monitoring_namespaces})
+    match = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]}
+    internal = {"ports": [{"port": INTERNAL_PORT, "protocol": "TCP"}], "from": [{"namespaceSelector": match}]}
+    spec = {
+        "podSelector": {"matchLabels": {LABEL_SERVICE: name}},
+        "policyTypes": ["Ingress"],
+        "ingress": [inference, internal],
+    }
+    return pods.child(
+        observed.object, "networking.k8s.io/v1", "NetworkPolicy", name, service_labels(observed), spec=spec
+    )
+
+
+def build_account(observed: Observed) -> Manifest:
+    name = account_name(objects.name(observed.object))
+    return pods.build_service_account(observed.object, name, service_labels(observed), observed.settings)

@@ -1,0 +1,53 @@
+"""Which version a service shall serve."""
+
+from __future__ import annotations
+
+from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
+from mainspring.plan.common import conditions, gates, objects
+from mainspring.plan.common.conditions import Verdict
+from mainspring.plan.common.objects import Object
+from mainspring.plan.inferenceservice.observed import Observed
+
+CHAMPION = "champion"
+
+
+def wanted_version(spec: InferenceServiceSpec, model: Object | None) -> str:
+    """The ModelVersion's name, or empty while it is not known."""
+    if spec.model.version:
+        return spec.model.version
+    status = objects.status(model) if model is not None else {}
+    alias = spec.model.alias or CHAMPION
+    name = status.get("champion") if alias == CHAMPION else (status.get("aliases") or {}).get(alias)
+    return name or ""
+
+
+def problem(observed: Observed) -> Verdict | None:
+    """Why there is nothing to serve; None when there is."""
+    wanted = wanted_version(observed.spec, observed.model)
+    if not wanted:
+        return _nothing_wanted(observed)
+    if observed.version is None:
+        return conditions.reconciling("ModelVersionNotFound", f"waits for ModelVersion {wanted}")
+    if objects.condition_is(observed.version, "ArtifactVerified", "False"):
+        told = objects.condition(observed.version, "ArtifactVerified") or {}
+        return conditions.stalled(
+            str(told.get("reason")), f"ModelVersion {wanted} cannot be served: {told.get('message')}"
+        )
+    if not gates.is_verified(observed.version):
+        return conditions.reconciling(
+            "ModelVersionNotVerified", f"waits for the artifact of ModelVersion {wanted} to be verified"
+        )
+    return None
+
+
+def _nothing_wanted(observed: Observed) -> Verdict:
+    name, alias = observed.spec.model.name, observed.spec.model.alias
+    if observed.model is None:
+        return conditions.reconciling(
+            "ModelNotFound", f"waits for Model {name} (spec.model.name): create it, or correct the name"
+        )
+    if alias and alias != CHAMPION:
+        return conditions.reconciling("AliasNotFound", f"waits for Model {name} to have spec.aliases.{alias}")
+    told = objects.condition(observed.model, conditions.READY)
+    why = f": {told['message']}" if told and told.get("message") else ""
+    return conditions.reconciling("NoChampion", f"waits for Model {name} to have a champion{why}")

@@ -1,0 +1,1 @@
+"""Generators of what is committed: CRDs, RBAC, the API reference."""

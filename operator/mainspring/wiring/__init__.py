@@ -1,0 +1,1 @@
+"""Where the engine meets kopf and the outside: the only package that imports kopf."""

@@ -1,0 +1,3 @@
+module mainspring.dev/tests/pause
+
+go 1.24

@@ -1,0 +1,73 @@
+"""Ending a cluster: its processes and no others, then its mounts, network, cgroups and files.
+
+Every step finds what it ends by something only this cluster has: a record file, its
+cgroup, its socket's path, its directories, its bridge. So it also works on what a
+killed or interrupted cluster left behind.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.cluster import cgroups, mounts, network, process, supervise
+from tests.cluster.config import Cluster, Profile
+from tests.cluster.progress import say
+
+# The kubelet first, so that nothing starts pods again; the store last.
+ORDER = (
+    "kubelet",
+    "coredns",
+    "kube-proxy",
+    "containerd",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+)
+CONTAINER_LOG_LINKS = Path("/var/log/containers")
+
+
+def remove(cluster: Cluster) -> None:
+    """End the cluster and remove everything but the caches."""
+    say(f"ending {cluster.name} ({cluster.profile})")
+    supervise.stop(cluster, "kubelet")
+    if cluster.profile is Profile.NODE:
+        _kill_pods(cluster)
+    for name in ORDER:
+        supervise.stop(cluster, name)
+    if cluster.profile is Profile.NODE:
+        _kill_shims(cluster)
+        _remove_node_traces(cluster)
+    mounts.remove_tree(cluster.state)
+
+
+def _kill_pods(cluster: Cluster) -> None:
+    for one in cgroups.processes(cluster.cgroup):
+        process.kill(one)
+
+
+def _kill_shims(cluster: Cluster) -> None:
+    """containerd's shims outlive it on purpose; ours carry our socket's path in their command line."""
+    for entry in Path("/proc").iterdir():
+        shim = process.identify(int(entry.name)) if entry.name.isdigit() else None
+        if shim and _is_our_shim(cluster, entry):
+            process.kill(shim)
+
+
+def _is_our_shim(cluster: Cluster, entry: Path) -> bool:
+    try:
+        words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return False
+    return Path(words[0]).name.startswith("containerd-shim") and str(cluster.containerd_socket) in words
+
+
+def _remove_node_traces(cluster: Cluster) -> None:
+    for directory in (cluster.state, cluster.runtime):
+        mounts.unmount_below(directory)
+    network.remove()
+    cgroups.remove(cluster.cgroup)
+    mounts.remove_tree(cluster.runtime)
+    for link in CONTAINER_LOG_LINKS.glob("*.log"):
+        if link.is_symlink() and cluster.state in link.readlink().parents:
+            link.unlink()
