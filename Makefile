@@ -23,3 +23,54 @@ $(VENV)/.done: tests/requirements.lock
 
 .PHONY: venv
 venv: $(VENV)/.done ## Install the Python packages for development (cached outside the checkout)
+
+.PHONY: cluster-up cluster-down kubeconfig images install uninstall
+cluster-up: venv ## Start the test cluster: KUBECONFIG's, else kind, else a node from source
+	@$(PY) -m tests.cluster up
+
+cluster-down: venv ## End the test cluster that cluster-up started
+	@$(PY) -m tests.cluster down
+
+kubeconfig: venv ## Print the path of the test cluster's kubeconfig
+	@$(PY) -m tests.cluster kubeconfig
+
+images: cluster-up ## Build the images and load them into the cluster
+	@$(PY) -m tests.cluster images
+
+install: images ## Install or upgrade the release with what was built
+	@$(PY) -m tests.demo install
+
+uninstall: venv ## Uninstall the release; user objects and CRDs stay
+	@$(PY) -m tests.demo uninstall
+
+.PHONY: demo demo-down
+demo: install ## Run the whole loop on real data and show it
+	@$(PY) -m tests.demo run
+
+demo-down: venv ## Remove everything that the demo made
+	@$(PY) -m tests.demo down
+
+.PHONY: generate verify unit apiserver e2e bench test
+generate: venv ## Write the generated files: CRDs, RBAC, API reference
+	@$(PY) -m mainspring.tools generate
+
+verify: venv ## Check generated files, lint, imports and types
+	@$(PY) -m mainspring.tools generate --check
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/lint-imports --no-cache >/dev/null || $(VENV)/bin/lint-imports --no-cache
+	@$(VENV)/bin/mypy operator/mainspring images/runtime/mainspring_runtime tests/cluster tests/demo
+
+unit: venv ## Unit, property and simulation tests (under 2 minutes)
+	@$(PYTEST) tests/unit tests/sim -n 2 -q
+
+apiserver: venv ## Tests against a real API server, and of the chart
+	@$(PYTEST) tests/apiserver tests/chart tests/wiring -q
+
+e2e: install ## User journeys on the cluster
+	@$(PYTEST) tests/e2e -q
+
+bench: venv ## Benchmarks, as ratios side by side
+	@$(PY) -m tests.bench
+
+test: verify unit apiserver e2e ## Everything that CI runs

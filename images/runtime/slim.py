@@ -1,4 +1,4 @@
-"""Remove from an environment what no running program reads: test suites, type stubs, headers, build leftovers.
+"""Remove from an environment what no running program reads: test suites, type stubs, headers, tools for developers.
 
 Run as the last part of the build step that installed the libraries, so that what it
 removes never reaches an image layer.
@@ -12,6 +12,14 @@ from pathlib import Path
 
 # numpy.testing and sklearn's own `_test` helpers stay: libraries import them.
 TEST_DIRECTORIES = ("tests", "test")
+# Of onnxruntime we use inference only; its Python module does not link the C library that lies beside it.
+UNUSED = (
+    "onnxruntime/capi/libonnxruntime.so.*",
+    "onnxruntime/datasets",
+    "onnxruntime/quantization",
+    "onnxruntime/tools",
+    "onnxruntime/transformers",
+)
 # Packages whose modules import something from their own test directory.
 KEEP_TESTS = frozenset({"onnx"})
 LEFTOVERS = ("*.pyi", "*.pxd", "*.pyx", "*.c", "*.cpp", "*.h", "*.hpp", "*.a")
@@ -21,12 +29,30 @@ def main(environment: str) -> None:
     """Slim the environment at this path."""
     packages = next(Path(environment, "lib").glob("python3.*")) / "site-packages"
     before = _size(packages)
-    for directory in [path for name in TEST_DIRECTORIES for path in packages.rglob(name)]:
-        if directory.is_dir() and directory.relative_to(packages).parts[0] not in KEEP_TESTS:
-            shutil.rmtree(directory)
-    for file in [path for pattern in LEFTOVERS for path in packages.rglob(pattern)]:
-        file.unlink()
+    for path in [*_tests(packages), *_matches(packages, UNUSED), *_leftovers(packages)]:
+        _remove(path)
     print(f"slimmed {packages} from {before} to {_size(packages)} MiB")
+
+
+def _tests(packages: Path) -> list[Path]:
+    found = [path for name in TEST_DIRECTORIES for path in packages.rglob(name) if path.is_dir()]
+    return [path for path in found if path.relative_to(packages).parts[0] not in KEEP_TESTS]
+
+
+def _leftovers(packages: Path) -> list[Path]:
+    return [path for pattern in LEFTOVERS for path in packages.rglob(pattern)]
+
+
+def _matches(packages: Path, patterns: tuple[str, ...]) -> list[Path]:
+    return [path for pattern in patterns for path in packages.glob(pattern)]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        # It may have gone with a directory above it.
+        path.unlink(missing_ok=True)
 
 
 def _size(directory: Path) -> int:

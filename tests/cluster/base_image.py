@@ -13,10 +13,14 @@ from tests.cluster import buildah, command, hashing, paths
 from tests.cluster.progress import say
 
 SUITE = "bookworm"
-PACKAGES = ("ca-certificates", "python3", "python3-venv")
+PACKAGES = ("ca-certificates", "libstdc++6", "python3", "python3-venv", "usr-is-merged")
 # What a running program never reads. The licences stay.
 EXCLUDED = ("doc", "info", "locale", "man", "lintian", "groff", "linda", "bug")
 KEPT = ("doc/*/copyright", "locale/locale.alias")
+# The package usrmerge brings all of Perl; usr-is-merged does as well where the hook has merged /usr already.
+MERGED_USR_HOOK = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+NO_USRMERGE = "Package: usrmerge\\nPin: release *\\nPin-Priority: -1\\n"
+PREFERENCE = '"$1"/etc/apt/preferences.d/no-usrmerge'
 LIMIT_SECONDS = 20 * command.MINUTE_SECONDS
 CONTAINERFILE = """\
 FROM scratch
@@ -28,7 +32,7 @@ CMD ["python3"]
 
 def key() -> str:
     """The hash of what the image is made from; Debian's updates within the suite do not count."""
-    return hashing.key(SUITE, CONTAINERFILE, *PACKAGES, *EXCLUDED, *KEPT)
+    return hashing.key(SUITE, CONTAINERFILE, NO_USRMERGE, *PACKAGES, *EXCLUDED, *KEPT)
 
 
 def name() -> str:
@@ -52,17 +56,11 @@ def ensure() -> str:
 def _bootstrap(tar: Path) -> None:
     options = [f"--dpkgopt=path-exclude=/usr/share/{directory}/*" for directory in EXCLUDED]
     options += [f"--dpkgopt=path-include=/usr/share/{pattern}" for pattern in KEPT]
-    clean = '--customize-hook=rm -rf "$1"/var/cache/* "$1"/var/log/* "$1"/var/lib/apt/lists "$1"/usr/lib/python3*/test'
-    argv = [
-        "nice",
-        "-n",
-        "10",
-        "mmdebstrap",
-        "--variant=essential",
-        f"--include={','.join(PACKAGES)}",
-        *options,
-        clean,
-        SUITE,
-        str(tar),
+    hooks = [
+        f"--hook-dir={MERGED_USR_HOOK}",
+        f"--setup-hook=mkdir -p \"$1\"/etc/apt/preferences.d; printf '{NO_USRMERGE}' > {PREFERENCE}",
+        f'--customize-hook=rm -rf {PREFERENCE} "$1"/var/cache/* "$1"/var/log/* "$1"/var/lib/apt/lists',
     ]
+    include = f"--include={','.join(PACKAGES)}"
+    argv = ["nice", "-n", "10", "mmdebstrap", "--variant=essential", include, *options, *hooks, SUITE, str(tar)]
     command.run(argv, timeout=LIMIT_SECONDS)

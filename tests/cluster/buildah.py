@@ -62,6 +62,9 @@ def pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
     for name, value in environment.items():
         if name.startswith("PIP_") and name != "PIP_CONFIG_FILE":
             settings[name.removeprefix("PIP_").lower().replace("_", "-")] = value
+    # A directory of this machine, which the build does not see.
+    if settings.get("find-links", "").startswith("/"):
+        del settings["find-links"]
     return settings
 
 
@@ -82,9 +85,8 @@ def _machine_mounts() -> Iterator[list[str]]:
 
 
 def _paths_of_machine(settings: Mapping[str, str]) -> list[str]:
-    named = [Path(settings.get(name, "")) for name in ("cert", "find-links")]
-    outside = [path for path in named if path.is_absolute() and not path.is_relative_to(CERTIFICATES)]
-    return [str(path) for path in (CERTIFICATES, *outside) if path.exists()]
+    bundle = Path(settings.get("cert", CERTIFICATES))
+    return [str(CERTIFICATES)] if bundle.is_relative_to(CERTIFICATES) else [str(CERTIFICATES), str(bundle)]
 
 
 @functools.cache

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.cluster import process
+from tests.cluster import process, wait
 
 MOUNT = Path("/sys/fs/cgroup")
+REMOVE_SECONDS = 10.0
 # The kubelet refuses a cgroup that lacks one of these.
-CONTROLLERS = ("cpu", "cpuacct", "cpuset", "memory", "pids", "hugetlb", "systemd", "blkio", "devices", "freezer")
+CONTROLLERS = (
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "memory",
+    "pids",
+    "hugetlb",
+    "systemd",
+    "blkio",
+    "devices",
+    "freezer",
+    "unified",
+)
 
 
 def ensure(name: str) -> None:
@@ -31,7 +45,16 @@ def processes(name: str) -> list[process.Process]:
 def remove(name: str) -> None:
     """Remove the cgroup and all below it; they have to be empty."""
     for group in _groups(name):
+        # The kernel needs a moment after the last process has gone.
+        wait.until(partial(_removed, group), REMOVE_SECONDS)
+
+
+def _removed(group: Path) -> str | None:
+    try:
         group.rmdir()
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def _hierarchies() -> list[Path]:

@@ -12,6 +12,7 @@ from tests.cluster.errors import CommandFailed
 
 MINUTE_SECONDS = 60.0
 TAIL_LINES = 30
+LINE_LENGTH = 300
 
 
 def run(
@@ -62,7 +63,7 @@ def find(program: str) -> str | None:
 
 def tail(text: str, lines: int = TAIL_LINES) -> str:
     """The last lines of a text, indented for use in a message."""
-    return "\n".join(f"    {line}" for line in text.strip().splitlines()[-lines:])
+    return "\n".join(f"    {line[:LINE_LENGTH]}" for line in text.strip().splitlines()[-lines:])
 
 
 def _failure(words: Sequence[str], done: subprocess.CompletedProcess[str]) -> str:

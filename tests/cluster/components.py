@@ -37,6 +37,7 @@ def etcd(cluster: Cluster, ports: Ports) -> Component:
     client, peer = f"http://{LOOPBACK}:{ports.etcd}", f"http://{LOOPBACK}:{ports.etcd_peer}"
     argv = (
         str(tools.tool("etcd")),
+        f"--name={cluster.name}",
         f"--data-dir={cluster.state}/etcd",
         "--unsafe-no-fsync",
         f"--quota-backend-bytes={ETCD_QUOTA_BYTES}",
@@ -44,7 +45,7 @@ def etcd(cluster: Cluster, ports: Ports) -> Component:
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
-        f"--initial-cluster=default={peer}",
+        f"--initial-cluster={cluster.name}={peer}",
         "--log-level=warn",
     )
     endpoint = api.Endpoint(LOOPBACK, ports.etcd, tls=False)
@@ -206,10 +207,23 @@ def _node_missing(cluster: Cluster, ports: Ports) -> str | None:
     if sick:
         return sick
     try:
-        node = api.get(server(cluster, ports), f"/api/v1/nodes/{cluster.name}")
+        return _not_ready(cluster, ports) or _unknown_pods(cluster, ports)
     except (api.ApiError, api.Unreachable) as error:
         return str(error)
+
+
+def _not_ready(cluster: Cluster, ports: Ports) -> str | None:
+    node = api.get(server(cluster, ports), f"/api/v1/nodes/{cluster.name}")
     ready = [condition for condition in node["status"].get("conditions", []) if condition["type"] == "Ready"]
     if ready and ready[0]["status"] == "True":
         return None
     return ready[0]["message"] if ready else "the node has not reported yet"
+
+
+def _unknown_pods(cluster: Cluster, ports: Ports) -> str | None:
+    """A kubelet that has just started does not know its pods yet, and refuses logs and exec."""
+    node = f"/api/v1/nodes/{cluster.name}/proxy/pods"
+    known = {pod["metadata"]["uid"] for pod in api.get(server(cluster, ports), node)["items"] or ()}
+    bound = api.get(server(cluster, ports), f"/api/v1/pods?fieldSelector=spec.nodeName%3D{cluster.name}")["items"]
+    missing = [pod["metadata"]["name"] for pod in bound if pod["metadata"]["uid"] not in known]
+    return f"the kubelet does not know its pods yet: {', '.join(missing)}" if missing else None

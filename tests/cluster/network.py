@@ -36,12 +36,14 @@ def remove() -> None:
     if _exists():
         command.run(["ip", "link", "delete", BRIDGE])
     firewall.remove_ours()
-    for result in CNI_RESULTS.glob(f"{CNI_NETWORK}-*"):
-        result.unlink(missing_ok=True)
+    for result in CNI_RESULTS.glob(f"{CNI_NETWORK}-*-eth0"):
+        sandbox = result.name.removeprefix(f"{CNI_NETWORK}-").removesuffix("-eth0")
+        (CNI_RESULTS / f"cni-loopback-{sandbox}-lo").unlink(missing_ok=True)
+        result.unlink()
 
 
 def _exists() -> bool:
-    return Path("/sys/class/net", BRIDGE).exists()
+    return command.succeeds(["ip", "link", "show", "dev", BRIDGE])
 
 
 def _set(name: str, value: str) -> None:

@@ -154,6 +154,9 @@ def _write_configuration(cluster: Cluster, ports: Ports) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    # kube-proxy ends when its file is written, whether or not it says something new.
+    if path.is_file() and path.read_text() == text:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     # Some of them hold keys.

@@ -48,11 +48,11 @@ def recorded(cluster: Cluster) -> list[str]:
     return sorted(path.stem for path in (cluster.state / "run").glob("*.json"))
 
 
-def stop(cluster: Cluster, name: str) -> None:
+def stop(cluster: Cluster, name: str, grace: float = process.STOP_GRACE_SECONDS) -> None:
     """End a component, if it runs."""
     alive = running(cluster, name)
     if alive:
-        process.stop(alive)
+        process.stop(alive, grace)
     cluster.record(name).unlink(missing_ok=True)
 
 

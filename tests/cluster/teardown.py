@@ -24,26 +24,32 @@ ORDER = (
     "kube-apiserver",
     "etcd",
 )
+# Nothing that they could still save is kept.
+GRACE_SECONDS = 3.0
 CONTAINER_LOG_LINKS = Path("/var/log/containers")
 
 
 def remove(cluster: Cluster) -> None:
     """End the cluster and remove everything but the caches."""
     say(f"ending {cluster.name} ({cluster.profile})")
-    supervise.stop(cluster, "kubelet")
+    supervise.stop(cluster, "kubelet", GRACE_SECONDS)
     if cluster.profile is Profile.NODE:
         _kill_pods(cluster)
     for name in ORDER:
-        supervise.stop(cluster, name)
+        supervise.stop(cluster, name, GRACE_SECONDS)
     if cluster.profile is Profile.NODE:
         _kill_shims(cluster)
         _remove_node_traces(cluster)
     mounts.remove_tree(cluster.state)
+    if not list(cluster.home.iterdir()):
+        cluster.home.rmdir()
 
 
 def _kill_pods(cluster: Cluster) -> None:
-    for one in cgroups.processes(cluster.cgroup):
-        process.kill(one)
+    # Again and again, as they may start others meanwhile.
+    while running := cgroups.processes(cluster.cgroup):
+        for one in running:
+            process.kill(one)
 
 
 def _kill_shims(cluster: Cluster) -> None:
@@ -63,6 +69,7 @@ def _is_our_shim(cluster: Cluster, entry: Path) -> bool:
 
 
 def _remove_node_traces(cluster: Cluster) -> None:
+    cluster.values.unlink(missing_ok=True)
     for directory in (cluster.state, cluster.runtime):
         mounts.unmount_below(directory)
     network.remove()

@@ -115,6 +115,7 @@ TOOLS: dict[str, Tool] = {
         Published("helm", "helm.sh/helm/v4/cmd/helm", "v4.3.1", "about 2 minutes"),
         Published("versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
         Published("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
+        Published("glua", "github.com/yuin/gopher-lua/cmd/glua", "v1.1.1"),
         Published("cyclonus", "github.com/mattfenwick/cyclonus/cmd/cyclonus", "v0.5.6"),
     )
 }

@@ -16,7 +16,8 @@ from tests.cluster.config import Cluster
 from tests.cluster.progress import say
 
 COUNT = 8
-CAPACITY = "10Gi"
+# Nobody enforces it; large enough for whatever a chart asks for.
+CAPACITY = "100Gi"
 STORAGE_CLASS = "standard"
 _CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 _VOLUMES = "/api/v1/persistentvolumes"

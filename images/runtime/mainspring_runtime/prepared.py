@@ -79,7 +79,7 @@ class PreparedDataset:
     task: str
     target: DatasetColumn
     features: tuple[DatasetColumn, ...]
-    positive: str | None = None
+    positive: Label | None = None
     key: str | None = None
     timestamp: str | None = None
     weight: str | None = None
@@ -107,14 +107,14 @@ class PreparedDataset:
             unlabelled=len(table) - len(kept),
         )
 
-    def label(self, text: str) -> Label:
-        """A label as written in a spec, in the type of the target."""
+    def label(self, value: Label | float) -> Label:
+        """A label as a document or a spec has it, in the type that `Rows.target` has."""
         if self.target.kind in TEXTS:
-            return text
+            return str(value)
         try:
-            return BOOLEAN_LABELS[text.lower()] if self.target.kind == "Boolean" else int(float(text))
+            return BOOLEAN_LABELS[value.lower()] if isinstance(value, str) and self.target.kind == "Boolean" else int(float(value))
         except (KeyError, ValueError) as error:
-            raise PermanentError("InvalidTarget", f"positive: {text!r} is not a value of {self.target.name!r} ({self.target.kind})") from error
+            raise PermanentError("InvalidTarget", f"positive: {value!r} is not a value of {self.target.name!r} ({self.target.kind})") from error
 
     def _path(self, split: Split) -> Path:
         return self.directory / "data" / f"{split}.parquet"
@@ -203,7 +203,7 @@ def _texts(values: pyarrow.ChunkedArray) -> Array:
     if isinstance(coded, pyarrow.ChunkedArray):
         coded = coded.combine_chunks()
     dictionary = np.array(coded.dictionary.to_pylist() or [""], dtype=object)
-    return dictionary[coded.indices.to_numpy()]
+    return np.asarray(dictionary[coded.indices.to_numpy()])
 
 
 def _rfc3339(values: pyarrow.ChunkedArray) -> Array:

@@ -43,6 +43,9 @@ ENV_INPUT = "MAINSPRING_INPUT"
 ENV_OUTPUT = "MAINSPRING_OUTPUT"
 ENV_CHECKPOINT = "MAINSPRING_CHECKPOINT"
 ENV_EVENTS = "MAINSPRING_EVENTS"
+ENV_SOURCE_PREFIX = (
+    "SOURCE_"  # `credentialsSecret` arrives by envFrom with this prefix, beside those of the artifact store
+)
 
 EXIT_RETRYABLE = 1
 EXIT_PERMANENT = 42

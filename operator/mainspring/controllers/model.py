@@ -48,7 +48,9 @@ class ModelController:
         )
 
     def _versions(self, key: Ref) -> tuple[Object, ...]:
-        found = [v for v in self._store.select("ModelVersion", key.namespace) if objects.spec(v).get("model") == key.name]
+        found = [
+            v for v in self._store.select("ModelVersion", key.namespace) if objects.spec(v).get("model") == key.name
+        ]
         return tuple(sorted(found, key=gates.number))
 
     def _unregistered(self, key: Ref, versions: tuple[Object, ...]) -> tuple[Object, ...]:

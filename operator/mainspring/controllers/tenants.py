@@ -22,7 +22,7 @@ from mainspring.kube.resources import OURS
 from mainspring.kube.store import Store
 from mainspring.kube.storeadmin import Credentials, StoreAdmin, derive
 from mainspring.plan.common import compare, objects
-from mainspring.plan.common.objects import Manifest, Object, Ref
+from mainspring.plan.common.objects import Manifest, Ref
 from mainspring.plan.common.pods import ARTIFACTS_SECRET, CA_CONFIG_MAP
 from mainspring.plan.common.settings import Settings, bucket_name
 
@@ -37,16 +37,10 @@ async def root_credentials(api: Api, settings: Settings) -> Credentials:
         found = await api.get(target)
     except errors.NotFound:
         made = {"ROOT_ACCESS_KEY": "mainspring", "ROOT_SECRET_KEY": secrets.token_hex(20)}
-        found = await _create(api, _secret(target, made))
+        # By apply, not POST: RBAC can restrict the creation of a Secret by its name only there.
+        found = await api.apply(_secret(target, made))
     data = found.get("data") or {}
     return Credentials(_decoded(data["ROOT_ACCESS_KEY"]), _decoded(data["ROOT_SECRET_KEY"]))
-
-
-async def _create(api: Api, manifest: Manifest) -> Object:
-    try:
-        return await api.create(manifest)
-    except errors.AlreadyExists:  # another replica was faster
-        return await api.get(objects.ref(manifest))
 
 
 def _secret(target: Ref, values: dict[str, str]) -> Manifest:

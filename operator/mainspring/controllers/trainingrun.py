@@ -83,7 +83,9 @@ class TrainingRunController:
         """The version made from this run, or a known one that it reproduced."""
         model = objects.spec(run).get("model")
         versions = [
-            v for v in self._store.select("ModelVersion", objects.namespace(run)) if objects.spec(v).get("model") == model
+            v
+            for v in self._store.select("ModelVersion", objects.namespace(run))
+            if objects.spec(v).get("model") == model
         ]
         return find_version(versions, run)
 

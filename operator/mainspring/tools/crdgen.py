@@ -8,7 +8,7 @@ import yaml
 from typing_extensions import override
 
 from mainspring.api.v1alpha1 import KINDS
-from mainspring.api.v1alpha1.common import CATEGORIES, GROUP, NAME_PATTERN, VERSION, Column, Kind
+from mainspring.api.v1alpha1.common import CATEGORIES, GROUP, LABEL_PART_OF, NAME_PATTERN, VERSION, Column, Kind
 from mainspring.tools import schema
 from mainspring.tools.schema import VALIDATIONS, Schema
 
@@ -60,7 +60,7 @@ def crd(kind: Kind) -> Schema:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": kind.resource, "annotations": KEEP},
+        "metadata": {"name": kind.resource, "labels": {LABEL_PART_OF: "mainspring"}, "annotations": KEEP},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",

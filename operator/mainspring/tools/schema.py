@@ -109,13 +109,23 @@ def _parts(raw: Schema, definitions: Schema) -> list[Schema]:
 
 def _bounds(flat: Schema) -> Schema:
     """JSON Schema 2020 writes an exclusive bound as a number, OpenAPI 3.0 as a flag beside the bound."""
-    flat = dict(flat)
+    flat = _fractions(flat)
     if "const" in flat:
         flat["enum"] = [flat.pop("const")]
     for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if exclusive in flat:
             flat[bound], flat[exclusive] = flat[exclusive], True
     return flat
+
+
+def _fractions(flat: Schema) -> Schema:
+    """The API server cuts a bound to a whole number for values without a point: 0 passes `minimum: 0.01`. CEL does not."""
+    rules = [
+        {"rule": f"self {sign} {flat[bound]}", "message": f"must be at {word} {flat[bound]}"}
+        for bound, sign, word in (("minimum", ">=", "least"), ("maximum", "<=", "most"))
+        if flat.get(bound, 0) % 1
+    ]
+    return flat | {VALIDATIONS: [*flat.get(VALIDATIONS, []), *rules]} if rules else dict(flat)
 
 
 def _convert_children(node: Schema, definitions: Schema, defaults: bool) -> None:

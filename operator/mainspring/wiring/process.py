@@ -13,7 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -88,6 +88,7 @@ async def _first(awaitable: Any, stop: asyncio.Event) -> bool:
 async def _work(
     api: client.Client, settings: Settings, leader: Leader, stop: asyncio.Event, progress: Progress
 ) -> None:
+    await watching.await_kinds(api)
     store = Store()
     runner = engine.Runner(api, store, registry.build(api, store, settings))
     async with _tenants(api, store, settings) as namespaces:
@@ -129,8 +130,10 @@ async def _watch(
     try:
         await kopf.operator(
             registry=watching.build_registry(store, notice),
-            settings=watching.build_settings(settings.watch_namespaces),
+            settings=watching.build_settings(),
             standalone=True,
+            # kopf would ask the system for the user's name, and a container's user has none.
+            identity=cast(Any, "mainspring"),
             clusterwide=not settings.watch_namespaces,
             namespaces=settings.watch_namespaces,
             stop_flag=stop,

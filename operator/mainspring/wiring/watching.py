@@ -6,28 +6,39 @@ decides from half a cache. Neither writes anything to the objects: no annotation
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
 
-from mainspring.api.v1alpha1.common import LABEL_MANAGED_BY
+from mainspring.api.v1alpha1.common import GROUP, LABEL_MANAGED_BY, VERSION
 from mainspring.engine import metrics
+from mainspring.kube import client, errors
 from mainspring.kube.resources import CHILDREN, OURS, Resource
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
 
+CRD_LOOK_SECONDS = 3.0
 OUR_KINDS = frozenset(resource.kind for resource in OURS)
+log = logging.getLogger("mainspring.watching")
 Notice = Callable[[Mapping[str, Any]], None]
 
 
 def build_registry(store: Store, notice: Notice) -> kopf.OperatorRegistry:
     """`notice` is called with every object that changed, after the cache took it over; it must not fail or wait."""
     registry = kopf.OperatorRegistry()
+    kopf.on.login(id="login", registry=registry)(_login)
     for resource in (*OURS, *CHILDREN):
         _watch(registry, resource, store, notice)
     return registry
+
+
+def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+    """The same credentials as our own client: the pod's ServiceAccount, else the kubeconfig."""
+    return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
 def _watch(registry: kopf.OperatorRegistry, resource: Resource, store: Store, notice: Notice) -> None:
@@ -59,7 +70,23 @@ def _forget(obj: Mapping[str, Any]) -> None:
         metrics.forget(objects.ref(obj))
 
 
-def build_settings(namespaces: tuple[str, ...]) -> kopf.OperatorSettings:
+async def await_kinds(api: client.Client) -> None:
+    """Returns once the API server knows all our kinds: the CRDs may be installed after the operator."""
+    path = f"/apis/{GROUP}/{VERSION}"
+    while missing := {resource.plural for resource in OURS} - await _served(api, path):
+        log.warning("waiting for the CRDs of %s: %s", GROUP, ", ".join(sorted(missing)))
+        await asyncio.sleep(CRD_LOOK_SECONDS)
+
+
+async def _served(api: client.Client, path: str) -> set[str]:
+    try:
+        found = await api.request("GET", path, "APIResourceList")
+    except errors.KubeError:
+        return set()
+    return {resource["name"] for resource in found.get("resources") or ()}
+
+
+def build_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     # Silent dead watches are ended by the server, and at the latest by us.
@@ -71,6 +98,6 @@ def build_settings(namespaces: tuple[str, ...]) -> kopf.OperatorSettings:
         settings.watching.label_selectors[
             f"{resource.plural}.{resource.group}" if resource.group else resource.plural
         ] = f"{LABEL_MANAGED_BY}=mainspring"
-    # Without these rights (a namespaced install) kopf would only complain.
-    settings.scanning.disabled = bool(namespaces)
+    # Would need the right to list CRDs and namespaces; `await_kinds` is all that we want of it.
+    settings.scanning.disabled = True
     return settings

@@ -26,7 +26,9 @@ def test_every_string_list_and_map_has_a_maximum(kind: Kind) -> None:
     assert [path for path, node in schemas.nodes_of(kind) if not bounded(node)] == []
 
 
-@pytest.mark.parametrize("broken", [{"type": "string"}, {"type": "array"}, {"type": "object", "additionalProperties": {}}])
+@pytest.mark.parametrize(
+    "broken", [{"type": "string"}, {"type": "array"}, {"type": "object", "additionalProperties": {}}]
+)
 def test_a_field_without_maximum_would_be_noticed(broken: schemas.Schema) -> None:
     assert not bounded(broken)
 

@@ -22,7 +22,7 @@ class Outer(BaseModel):
     inner: Inner = Inner()
     other: Annotated[Inner | None, Field(description="Another one.")] = None
     choice: Literal["only"] = "only"
-    names: dict[str, int] = {"a": 1}  # noqa: RUF012
+    names: dict[str, int] = {"a": 1}
 
 
 def property_of(model: type[BaseModel], name: str) -> schema.Schema:
@@ -83,3 +83,14 @@ def test_a_keyword_that_nobody_thought_of_is_refused() -> None:
 
     with pytest.raises(schema.SchemaError, match="readOnly"):
         schema.structural(Odd)
+
+
+def test_a_bound_between_whole_numbers_is_also_a_rule() -> None:
+    """The API server cuts such a bound for values that are written without a point."""
+
+    class Share(BaseModel):
+        value: Annotated[float, Field(ge=0.01, le=1)]
+
+    value = property_of(Share, "value")
+    assert value["minimum"] == 0.01
+    assert value[schema.VALIDATIONS] == [{"rule": "self >= 0.01", "message": "must be at least 0.01"}]

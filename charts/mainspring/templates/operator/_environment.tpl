@@ -4,10 +4,6 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.namespace
-- name: POD_NAME
-  valueFrom:
-    fieldRef:
-      fieldPath: metadata.name
 {{- range $name, $value := include "mainspring.operator.variables" . | fromJson }}
 {{- if $value }}
 - name: {{ $name }}

@@ -47,11 +47,13 @@ class Field:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value of a column may not be: `condition` is SQL that is true for offending rows."""
+    """What a value of a column may not be: `condition` is SQL that is true for offending rows. `of_type` rules say that
+    a value is not of the column's type at all."""
 
     column: str
     offence: str
     condition: str
+    of_type: bool = False
 
 
 def kind_of(duckdb_type: str) -> Kind | None:
@@ -87,7 +89,7 @@ def rules(field: Field) -> Iterator[Rule]:
     """What can be wrong with the values of a field, given its kind, type and declaration."""
     value = cast(field)
     if not _is_total(field):
-        yield Rule(field.name, f"not {_ARTICLES[field.type]}", f"{present(field)} AND ({value}) IS NULL")
+        yield Rule(field.name, f"not {_ARTICLES[field.type]}", f"{present(field)} AND ({value}) IS NULL", of_type=True)
     if field.type is ColumnType.FLOAT and field.kind is not Kind.INTEGER:
         yield Rule(field.name, "not finite", f"isinf({value})")
     if field.required or (field.spec and not field.spec.nullable):
@@ -112,14 +114,14 @@ def _is_total(field: Field) -> bool:
 
 def _to_float(kind: Kind, raw: str) -> str:
     if kind is Kind.TEXT:
-        raw = f"TRY_CAST(trim({raw}) AS DOUBLE)"
+        raw = f"TRY_CAST({raw} AS DOUBLE)"
     # NaN is how many tools write a missing number; adding zero makes -0.0 the same bytes as 0.0.
     return "CAST(NULL AS DOUBLE)" if kind is Kind.TIMESTAMP else f"nullif(CAST({raw} AS DOUBLE), CAST('NaN' AS DOUBLE)) + 0.0"
 
 
 def _to_integer(kind: Kind, raw: str) -> str:
     if kind is Kind.TEXT:
-        return f"CASE WHEN regexp_full_match(trim({raw}), '[+-]?[0-9]+([.]0*)?') THEN TRY_CAST(trim({raw}) AS BIGINT) END"
+        return f"CASE WHEN regexp_full_match(trim({raw}), '[+-]?[0-9]+([.]0*)?') THEN TRY_CAST({raw} AS BIGINT) END"
     if kind is Kind.FLOAT:
         return f"CASE WHEN {raw} = trunc({raw}) THEN TRY_CAST({raw} AS BIGINT) END"
     return "CAST(NULL AS BIGINT)" if kind is Kind.TIMESTAMP else f"TRY_CAST({raw} AS BIGINT)"

@@ -30,6 +30,8 @@ def connect(work: Path, limits: Limits, *, threads: int, files: Sequence[Path]) 
             ("threads", str(threads)),
             ("temp_directory", literal(str(work / "spill"))),
             ("TimeZone", "'UTC'"),
+            # Several threads need less memory without; one keeps the order all the same.
+            ("preserve_insertion_order", "true" if threads == 1 else "false"),
             ("python_enable_replacements", "false"),
             ("autoinstall_known_extensions", "false"),
             ("autoload_known_extensions", "false"),

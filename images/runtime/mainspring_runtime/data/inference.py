@@ -16,14 +16,14 @@ from mainspring_runtime.data.engine import Connection, literal, quoted, row
 # Most columns find their type on these rows, so that all rows are read only once to confirm it.
 FIRST_ROWS = 10_000
 _INTEGER = "[+-]?(0|[1-9][0-9]{0,17})"
-_FLOAT = "[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?"
-_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ t][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?(z|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
+_FLOAT = "[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?"
+_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
 _CANDIDATES = (ColumnType.BOOLEAN, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
 
 
 def infer(connection: Connection, table: str, columns: Sequence[str]) -> dict[str, ColumnType]:
     """The type of each text column of `table`; STRING for text. A column without any value is a Float."""
-    start = {column: _CANDIDATES for column in columns}
+    start = dict.fromkeys(columns, _CANDIDATES)
     likely = _settle(connection, f"(SELECT * FROM {table} LIMIT {FIRST_ROWS})", start)
     settled = _settle(connection, table, likely)
     empty = _without_values(connection, table, [name for name, left in settled.items() if left == _CANDIDATES])
@@ -47,14 +47,19 @@ def _settle(connection: Connection, relation: str, candidates: Candidates) -> Ca
 
 
 def _misfit(name: str, type_: ColumnType) -> str:
-    text = f"lower(trim({quoted(name)}))"
-    fits = {
-        ColumnType.BOOLEAN: f"{text} IN ('true', 'false')",
-        ColumnType.INTEGER: f"regexp_full_match({text}, {literal(_INTEGER)})",
-        ColumnType.FLOAT: f"regexp_full_match({text}, {literal(_FLOAT)})",
-        ColumnType.TIMESTAMP: f"regexp_full_match({text}, {literal(_TIME)}) AND TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL",
-    }[type_]
-    return f"{canonical.is_value(quoted(name))} AND NOT coalesce({fits}, false)"
+    """SQL that is true for a value that is not of the type. Most values are written plainly and take the short way."""
+    column = quoted(name)
+    careful = f"{canonical.is_value(column)} AND NOT {_fits(f'lower(trim({column}))', type_)}"
+    return f"CASE WHEN {_fits(column, type_)} THEN false ELSE {careful} END"
+
+
+def _fits(text: str, type_: ColumnType) -> str:
+    """SQL that is true for text in the form of the type; never NULL for text."""
+    if type_ is ColumnType.BOOLEAN:
+        return f"{text} IN ('true', 'false')"
+    if type_ is ColumnType.TIMESTAMP:
+        return f"(regexp_full_match({text}, {literal(_TIME)}) AND TRY_CAST({text} AS TIMESTAMPTZ) IS NOT NULL)"
+    return f"regexp_full_match({text}, {literal(_INTEGER if type_ is ColumnType.INTEGER else _FLOAT)})"
 
 
 def _without_values(connection: Connection, table: str, columns: Sequence[str]) -> set[str]:

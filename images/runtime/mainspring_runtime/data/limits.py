@@ -13,6 +13,8 @@ MIB = 1024 * 1024
 RESERVED_BYTES = 384 * MIB
 DATABASE_MINIMUM_BYTES = 96 * MIB
 DATABASE_SHARE = 0.75
+# Each thread has its own buffers; with less, DuckDB runs out of memory where it could have spilled.
+BYTES_PER_THREAD = 128 * MIB
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Limits:
     def database_bytes(self) -> int:
         """Memory for DuckDB's buffers, in bytes."""
         return max(DATABASE_MINIMUM_BYTES, int(min(self.memory_bytes - RESERVED_BYTES, self.memory_bytes * DATABASE_SHARE)))
+
+    @property
+    def threads(self) -> int:
+        """Threads for DuckDB."""
+        return max(1, min(self.cpus, self.database_bytes // BYTES_PER_THREAD))
 
 
 def current(root: Path = CGROUP_ROOT) -> Limits:

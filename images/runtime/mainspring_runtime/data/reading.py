@@ -104,6 +104,12 @@ def _load_csv(connection: Connection, files: Sequence[SourceFile], textual: Coll
     _type_text(connection, [name for name, _ in columns(connection, _PARSED) if name not in textual])
 
 
+def release(connection: Connection) -> None:
+    """Drop the tables that were parsed or prepared; `dataset` is not usable afterwards."""
+    for (name,) in rows(connection, f"SELECT table_name FROM duckdb_tables() WHERE schema_name = '{INTERNAL_SCHEMA}'"):
+        connection.execute(f"DROP TABLE {INTERNAL_SCHEMA}.{quoted(name)}")
+
+
 def columns(connection: Connection, table: str) -> list[tuple[str, str]]:
     """Names and DuckDB types of the columns of a table, in order."""
     return [(name, type_) for name, type_, *_ in rows(connection, f"DESCRIBE {table}")]
@@ -129,7 +135,7 @@ def _csv_reader(delimiter: str, names: Sequence[str], paths: Sequence[Path]) -> 
     struct = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
     return (
         f"SELECT * FROM read_csv([{literals([str(path) for path in paths])}], columns = {{{struct}}}, auto_detect = false, "
-        f"header = true, delim = {literal(delimiter)}, quote = '\"', escape = '\"', strict_mode = true)"
+        f"header = true, delim = {literal(delimiter)}, quote = '\"', escape = '\"', strict_mode = true, buffer_size = 8388608)"
     )
 
 

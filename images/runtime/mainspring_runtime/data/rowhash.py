@@ -20,36 +20,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mainspring.api.v1alpha1.dataset import ColumnType
-from mainspring_runtime.data.engine import Connection, quoted
-
 Words: TypeAlias = npt.NDArray[np.uint64]
 ALGORITHM = "splitmix64-blake2b-1"
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 MISSING = np.array([np.nan]).view(np.uint64)[0]
 EXACT_IN_FLOAT = 2**53
-TEXT_TYPES = (ColumnType.CATEGORY, ColumnType.STRING)
 
 
-def register(connection: Connection, function: str, columns: Sequence[tuple[str, ColumnType]]) -> str:
-    """Make the hash of `columns` available to SQL; returns the expression that computes it, a UBIGINT."""
-    members = [f"c{index}" for index in range(len(columns))]
-    struct = ", ".join(f"{member} {_sql_type(type_)}" for member, (_, type_) in zip(members, columns, strict=True))
-    connection.create_function(
-        function, hash_rows, [f"STRUCT({struct})"], "UBIGINT", type="arrow", null_handling="special"  # type: ignore[arg-type, list-item]
-    )
-    values = ", ".join(f"{member} := {_sql_value(*column)}" for member, column in zip(members, columns, strict=True))
-    return f"{function}(struct_pack({values}))"
-
-
-def hash_rows(struct: Any) -> Any:
-    """A struct array of float64, int64 and string members of length n → uint64[n]; the order of members counts."""
-    array = struct.combine_chunks() if isinstance(struct, pa.ChunkedArray) else struct
-    state = np.zeros(len(array), dtype=np.uint64)
-    for member in array.flatten():
-        state = _mix((state ^ _words(member)) + GOLDEN)
-    return pa.array(state)
+def hash_rows(batch: Any, names: Sequence[str]) -> Words:
+    """A record batch of n rows → uint64[n], the hash of the columns `names`, whose order counts."""
+    state = np.zeros(batch.num_rows, dtype=np.uint64)
+    for name in names:
+        state = _mix((state ^ _words(batch.column(name))) + GOLDEN)
+    return state
 
 
 def _mix(state: Words) -> Words:
@@ -59,9 +43,11 @@ def _mix(state: Words) -> Words:
 
 
 def _words(array: Any) -> Words:
-    """One 64-bit word for each value."""
-    if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+    """One 64-bit word for each value of a float64, int64, bool, timestamp or string array."""
+    if pa.types.is_string(array.type):
         return _text_words(array)
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(pa.int64())
     values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
     # Adding zero turns -0.0 into 0.0, which is the same number.
     words: Words = (values.astype(np.float64) + 0.0).view(np.uint64)
@@ -80,16 +66,3 @@ def _text_words(array: Any) -> Words:
 
 def _text_word(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
-
-
-def _sql_type(type_: ColumnType) -> str:
-    if type_ in TEXT_TYPES:
-        return "VARCHAR"
-    return "DOUBLE" if type_ is ColumnType.FLOAT else "BIGINT"
-
-
-def _sql_value(name: str, type_: ColumnType) -> str:
-    column = quoted(name)
-    if type_ is ColumnType.TIMESTAMP:
-        return f"epoch_us({column})"
-    return f"CAST({column} AS BIGINT)" if type_ is ColumnType.BOOLEAN else column

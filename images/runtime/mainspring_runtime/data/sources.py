@@ -6,6 +6,7 @@ A source first tells the versions of its objects, which is cheap, and fetches th
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,32 @@ class Places:
     @property
     def downloads(self) -> Path:
         return self.work / "source"
+
+    @property
+    def inputs(self) -> Path:
+        return self.work / "inputs"
+
+    @property
+    def previous(self) -> Path:
+        return self.work / "previous"
+
+    @property
+    def version(self) -> Path:
+        """What will be published."""
+        return self.work / "version"
+
+    @property
+    def rows(self) -> Path:
+        return self.version / "data"
+
+    @property
+    def buckets(self) -> Path:
+        return self.work / "buckets"
+
+    def clear(self) -> None:
+        """Remove what an earlier start of the same container left."""
+        for directory in (self.downloads, self.inputs, self.previous, self.version, self.buckets):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 class Source(Protocol):

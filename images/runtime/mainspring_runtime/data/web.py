@@ -16,7 +16,6 @@ from mainspring_runtime.data.reading import SourceFile
 from mainspring_runtime.errors import PermanentError, RetryableError
 
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
-CONNECT_RETRIES = 3
 NOT_FOUND = (404, 410)
 
 
@@ -65,8 +64,7 @@ class WebSource:
 
 def _client() -> httpx.Client:
     # Without `identity` a server may send gzip, and the bytes on disk would not be the file.
-    headers = {"Accept-Encoding": "identity"}
-    return httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers=headers, transport=httpx.HTTPTransport(retries=CONNECT_RETRIES))
+    return httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers={"Accept-Encoding": "identity"})
 
 
 def _version(response: httpx.Response) -> str | None:

@@ -93,7 +93,7 @@ def compile_metric(metric: Metric, predictions: Predictions) -> Statistic:
 
 
 def _mean(per_row: Array) -> Statistic:
-    return lambda counts: counts @ per_row / counts.sum(axis=1)
+    return lambda counts: np.asarray(counts @ per_row / counts.sum(axis=1))
 
 
 def _accuracy(predictions: Predictions) -> Statistic:
@@ -144,7 +144,7 @@ def _by_class(predictions: Predictions, name: str) -> Statistic:
 
     def statistic(counts: Array) -> Array:
         values = [getattr(_count(counts, actual, predicted), name) for actual, predicted in indicators]
-        return np.mean(np.nan_to_num(values, nan=0.0), axis=0)
+        return np.asarray(np.mean(np.nan_to_num(values, nan=0.0), axis=0))
 
     return statistic
 
@@ -236,7 +236,7 @@ def _calibration_error(predictions: Predictions) -> Statistic:
         gap = np.abs(_ratio(counts @ (member * confidence[:, None]), size) - frequency)
         error = np.sqrt(_ratio(frequency * (1 - frequency), size - 1))
         unbiased = np.nan_to_num(2 * gap - _folded_mean(gap, error))
-        return np.maximum((unbiased * size).sum(axis=1) / size.sum(axis=1), 0.0)
+        return np.asarray(np.maximum((unbiased * size).sum(axis=1) / size.sum(axis=1), 0.0))
 
     return statistic
 
@@ -261,18 +261,18 @@ def _r2(predictions: Predictions) -> Statistic:
 
     def statistic(counts: Array) -> Array:
         total = counts @ centred**2 - (counts @ centred) ** 2 / counts.sum(axis=1)
-        return 1.0 - _ratio(counts @ squared_error, total)
+        return np.asarray(1.0 - _ratio(counts @ squared_error, total))
 
     return statistic
 
 
 def _absolute_error(predictions: Predictions) -> Array:
-    return np.abs(predictions.target - predictions.predicted)
+    return np.asarray(np.abs(predictions.target - predictions.predicted))
 
 
 def _root_mean_squared_error(predictions: Predictions) -> Statistic:
     mean_square = _mean(_absolute_error(predictions) ** 2)
-    return lambda counts: np.sqrt(mean_square(counts))
+    return lambda counts: np.asarray(np.sqrt(mean_square(counts)))
 
 
 def _median_absolute_error(predictions: Predictions) -> Statistic:
@@ -292,7 +292,8 @@ def _median_absolute_error(predictions: Predictions) -> Statistic:
 
 def _ratio(numerator: Array, denominator: Array) -> Array:
     """NaN where the denominator is not positive."""
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=np.asarray(denominator) > 0)
+    undefined = np.full(np.shape(numerator), np.nan)
+    return np.asarray(np.divide(numerator, denominator, out=undefined, where=np.asarray(denominator) > 0))
 
 
 def _given(values: Array | None) -> Array:

@@ -39,36 +39,48 @@ class Difference:
     smallest_detectable: float
 
 
-def estimate(statistic: Statistic, rows: int, seed: int, *, centre: bool = False) -> Estimate:
-    """The statistic over all rows, with its interval.
+def estimate(statistic: Statistic, resamples: Array, rows: int, *, centre: bool = False) -> Estimate:
+    """The statistic over all rows, with the interval that its `resamples` (from `resample`) give.
 
-    `centre` moves the interval so that the resamples' mean falls on the value: for a statistic that is pushed up by
-    noise, such as a calibration error, a resample has the noise twice.
+    `centre` moves the interval so that the resamples' mean falls on the value, and not below zero: for a statistic that
+    is pushed up by noise, such as a calibration error, a resample has the noise twice.
     """
-    value = float(statistic(np.ones((1, rows)))[0])
-    drawn = _drawn([statistic], rows, seed)[0]
-    if len(drawn) < FEWEST_RESAMPLES // 2 or not np.isfinite(value):
+    value = _over_all(statistic, rows)
+    if len(resamples) < FEWEST_RESAMPLES // 2 or not np.isfinite(value):
         return Estimate(value, None, None)
-    lower, upper = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    shift = value - float(drawn.mean()) if centre else 0.0
-    return Estimate(value, min(float(lower) + shift, value), max(float(upper) + shift, value))
+    lower, upper = np.quantile(resamples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    if centre:
+        shift = value - resamples.mean()
+        lower, upper = max(lower + shift, 0.0), upper + shift
+    return Estimate(value, min(float(lower), value), max(float(upper), value))
 
 
 def difference(candidate: Statistic, champion: Statistic, rows: int, seed: int) -> Difference | None:
     """Candidate minus champion on the same rows and the same draws; None when it is undefined."""
 
     def gap(counts: Array) -> Array:
-        return candidate(counts) - champion(counts)
+        return np.asarray(candidate(counts) - champion(counts))
 
-    value = float(gap(np.ones((1, rows)))[0])
-    drawn = _drawn([gap], rows, seed)[0]
-    if len(drawn) < FEWEST_RESAMPLES // 2 or not np.isfinite(value):
+    value = _over_all(gap, rows)
+    resamples = resample([gap], rows, seed)[0]
+    if len(resamples) < FEWEST_RESAMPLES // 2 or not np.isfinite(value):
         return None
-    lower, upper = np.quantile(drawn, [1 - LEVEL, LEVEL])
-    return Difference(value, float(lower), float(upper), POWER_FACTOR * float(drawn.std(ddof=1)))
+    lower, upper = np.quantile(resamples, [1 - LEVEL, LEVEL])
+    return Difference(value, float(lower), float(upper), POWER_FACTOR * float(resamples.std(ddof=1)))
 
 
-def draws(rows: int, seed: int) -> Iterator[Array]:
+def resample(statistics: Sequence[Statistic], rows: int, seed: int) -> list[Array]:
+    """The finite values of each statistic over all resamples, which all of them share."""
+    parts = [[statistic(counts) for statistic in statistics] for counts in _draws(rows, seed)]
+    values = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return [column[np.isfinite(column)] for column in values]
+
+
+def _over_all(statistic: Statistic, rows: int) -> float:
+    return float(statistic(np.ones((1, rows)))[0])
+
+
+def _draws(rows: int, seed: int) -> Iterator[Array]:
     """Blocks of row counts [B, rows]; each resample has as many rows as the data."""
     generator = np.random.default_rng(seed)
     remaining = max(FEWEST_RESAMPLES, min(RESAMPLES, DRAWN_CELLS // rows))
@@ -78,10 +90,3 @@ def draws(rows: int, seed: int) -> Iterator[Array]:
         chosen = generator.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
         yield np.bincount(chosen.ravel(), minlength=size * rows).reshape(size, rows).astype(np.float64)
         remaining -= size
-
-
-def _drawn(statistics: Sequence[Statistic], rows: int, seed: int) -> list[Array]:
-    """The finite values of each statistic over all resamples."""
-    parts = [[statistic(counts) for statistic in statistics] for counts in draws(rows, seed)]
-    values = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return [column[np.isfinite(column)] for column in values]

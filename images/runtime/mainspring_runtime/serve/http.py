@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from mainspring_runtime.serve.errors import Headers, RequestError
+from mainspring_runtime.serve.errors import Headers, RequestError, closest
 from mainspring_runtime.serve.wire import encode_error
 
 Scope = Mapping[str, Any]
@@ -43,8 +43,21 @@ class Route:
     method: str
     handler: Handler
 
-    def allows(self, method: str) -> bool:
-        return method == self.method or (method == "HEAD" and self.method == "GET")
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+
+def find(routes: Mapping[str, Route], scope: Scope, what_is_here: str) -> Handler:
+    """Who answers. Raises `RequestError` 404, which says `what_is_here`, or 405."""
+    path, method = scope["path"], scope["method"]
+    route = routes.get(path)
+    if route is None:
+        raise RequestError(404, f"there is nothing at {path}; {what_is_here}{closest(path, routes)}")
+    if method not in route.methods:
+        allow = ", ".join(route.methods)
+        raise RequestError(405, f"{method} is not allowed for {path}; use {allow}", ((b"allow", allow.encode()),))
+    return route.handler
 
 
 def refusal(error: RequestError) -> Response:
@@ -111,10 +124,12 @@ async def _read_on(message: Mapping[str, Any], receive: Receive, limit: int) -> 
             raise Disconnected
         pieces.append(message.get("body", b""))
         size += len(pieces[-1])
+        more = message.get("more_body", False)
         if size > limit:
-            await _discard(receive, limit)
+            if more:
+                await _discard(receive, limit)
             raise too_large(limit)
-        if not message.get("more_body", False):
+        if not more:
             return b"".join(pieces)
         message = await receive()
 

@@ -50,6 +50,7 @@ class InferenceApp:
         self._limits = limits
         self._tallies = tallies
         self._routes = self._make_routes()
+        self._what_is_here = f"this server has model {settings.model!r}, version {settings.version}"
 
     @property
     def ready(self) -> bool:
@@ -70,26 +71,12 @@ class InferenceApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await self._find(scope)(scope, receive)
+            response = await http.find(self._routes, scope, self._what_is_here)(scope, receive)
         except RequestError as error:
             response = http.refusal(error)
         except http.Disconnected:
             return
         await http.respond(send, response, close=self.draining)
-
-    def _find(self, scope: Scope) -> http.Handler:
-        path, method = scope["path"], scope["method"]
-        route = self._routes.get(path)
-        if route is None:
-            raise RequestError(404, self._not_found(path))
-        if not route.allows(method):
-            allow = "GET, HEAD" if route.method == "GET" else route.method
-            raise RequestError(405, f"{method} is not allowed for {path}; use {allow}", ((b"allow", allow.encode()),))
-        return route.handler
-
-    def _not_found(self, path: str) -> str:
-        served = f"this server has model {self._settings.model!r}, version {self._settings.version}"
-        return f"there is nothing at {path}; {served}{closest(path, self._routes)}"
 
     async def _live(self, _scope: Scope, _receive: Receive) -> Response:
         return LIVE

@@ -18,13 +18,10 @@ class InternalApp:
         self._routes = {"/metrics": Route("GET", self._metrics)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        route = self._routes.get(scope["path"])
-        if route is None:
-            response = http.refusal(RequestError(404, f"there is nothing at {scope['path']}; this port has /metrics"))
-        elif not route.allows(scope["method"]):
-            response = http.refusal(RequestError(405, f"use {route.method} for {scope['path']}", ((b"allow", route.method.encode()),)))
-        else:
-            response = await route.handler(scope, receive)
+        try:
+            response = await http.find(self._routes, scope, "this port has /metrics")(scope, receive)
+        except RequestError as error:
+            response = http.refusal(error)
         await http.respond(send, response, close=False)
 
     async def _metrics(self, scope: Scope, _receive: Receive) -> Response:

@@ -61,12 +61,10 @@ class Schema:
 
 
 def compile_schema(signature: Signature) -> Schema:
-    """Raises `PermanentError("UnsupportedSignature")` for a datatype that has no JSON table form."""
+    """Raises `PermanentError("UnsupportedSignature")` for a column that a JSON table cannot carry."""
     columns = signature.inputs
     for column in columns:
-        if column.datatype not in tensors.CONVERTERS:
-            known = ", ".join(tensors.CONVERTERS)
-            raise PermanentError("UnsupportedSignature", f"input {column.name!r} has datatype {column.datatype}; expected one of {known}")
+        _require_supported(column)
     return Schema(
         columns=columns,
         names=frozenset(column.name for column in columns),
@@ -75,6 +73,14 @@ def compile_schema(signature: Signature) -> Schema:
         other_columns=tuple(column for column in columns if column.datatype != "FP64"),
         only_numbers=all(column.datatype == "FP64" and column.kind != "Boolean" for column in columns),
     )
+
+
+def _require_supported(column: Column) -> None:
+    if column.datatype not in tensors.CONVERTERS:
+        known = ", ".join(tensors.CONVERTERS)
+        raise PermanentError("UnsupportedSignature", f"input {column.name!r} has datatype {column.datatype}; expected one of {known}")
+    if column.nullable and column.datatype not in tensors.NULLABLE:
+        raise PermanentError("UnsupportedSignature", f"input {column.name!r} is a nullable {column.datatype}; declare it as FP64")
 
 
 def build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:

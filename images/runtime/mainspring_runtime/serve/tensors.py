@@ -23,6 +23,7 @@ Converted = tuple[Array, int]  # the values, and how many were coerced
 
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
 INTEGERS = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+NULLABLE = frozenset({"FP64", "BYTES"})  # the datatypes that have a value for missing
 EXACT_INTEGERS = 2**53  # every integer up to here is a float64
 SHOWN_CHARACTERS = 40
 
@@ -73,8 +74,8 @@ def _to_floats(column: Column, datatype: str, values: list[Any]) -> Converted:
 
 def _to_integers(column: Column, datatype: str, values: list[Any]) -> Converted:
     _require_types(column, values, {int, float}, "an integer")
-    _require(column, values, lambda value: value == int(value), "an integer (a fraction would be lost)")
     _require(column, values, lambda value: -(2**63) <= value < 2**63, "a 64-bit integer")
+    _require(column, values, lambda value: value == int(value), "an integer (a fraction would be lost)")
     coerced = 0 if datatype in INTEGERS else len(values)
     return np.array([int(value) for value in values], dtype=np.int64), coerced
 
@@ -88,6 +89,7 @@ def _to_booleans(column: Column, datatype: str, values: list[Any]) -> Converted:
 
 def _to_strings(column: Column, _datatype: str, values: list[Any]) -> Converted:
     _require_types(column, values, {str, NoneType}, "a string")
+    _require_present(column, values, None)
     texts = ["" if value is None else value for value in values]
     _require_present(column, texts, "")
     if column.kind == "Timestamp":
@@ -106,11 +108,11 @@ CONVERTERS: dict[str, Callable[[Column, str, list[Any]], Converted]] = {
 
 
 def _is_exact(value: int | float | None) -> bool:
-    return value is None or (isinstance(value, int) and (abs(value) <= EXACT_INTEGERS or int(float(value)) == value))
+    return value is None or (isinstance(value, int) and (abs(value) <= EXACT_INTEGERS or (_is_finite(value) and int(float(value)) == value)))
 
 
 def _is_finite(value: int | float | None) -> bool:
-    return value is None or isinstance(value, float) or abs(value) <= sys.float_info.max
+    return value is None or abs(value) <= sys.float_info.max
 
 
 def _is_timestamp(text: str) -> bool:

@@ -90,7 +90,7 @@ class Source(ApiModel):
     credentials_secret: Annotated[
         ObjectName | None,
         Field(
-            description="A Secret whose keys become the environment of the preparation (AWS_ACCESS_KEY_ID, …). Default: the namespace's `mainspring-artifacts`."
+            description="A Secret with the credentials of the source (AWS_ACCESS_KEY_ID, …). Default: the namespace's `mainspring-artifacts`."
         ),
     ] = None
     claim: Annotated[

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from mainspring.api import contract
 from mainspring.api.v1alpha1.common import ApiModel, PodTemplate, Resources
-from mainspring.plan.common import objects, pods
+from mainspring.plan.common import conditions, objects, pods
+from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.settings import Settings
 
@@ -101,7 +102,9 @@ def own_container(request: JobRequest, settings: Settings, name: str, command: s
     ]
     env_from = pods.artifacts_env_from(settings, request.secret)
     if request.extra_secret:
-        env_from += [{"secretRef": {"name": request.extra_secret, "optional": False}}]
+        env_from += [
+            {"prefix": contract.ENV_SOURCE_PREFIX, "secretRef": {"name": request.extra_secret, "optional": False}}
+        ]
     return pods.build_container(
         request.image,
         settings,
@@ -156,6 +159,35 @@ def _job_volumes(request: JobRequest) -> list[Manifest]:
     return [{"name": "task", "configMap": task}, {"name": "token", "projected": {"sources": token}}]
 
 
+# What does not pass by itself: somebody has to correct an image or make room. Kubernetes tries on meanwhile.
+BLOCKING = frozenset(
+    {
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "QuotaExceeded",
+        "PodSecurityViolation",
+        "PodsRefused",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a Job that was started does not run."""
+
+    reason: str
+    message: str
+
+    def verdict(self, job: str) -> Verdict:
+        text = f"Job {job} cannot run yet: {self.reason}: {self.message}"
+        return (
+            conditions.stalled(self.reason, text)
+            if self.reason in BLOCKING
+            else conditions.reconciling("PodWaiting", text)
+        )
+
+
 @dataclass(frozen=True)
 class JobState:
     """One Job with what its pods said, sorted by meaning."""
@@ -167,7 +199,7 @@ class JobState:
     started_at: str | None = None
     finished_at: str | None = None
     image_id: str | None = None
-    waiting: str = ""  # why a running one does not run: no pod yet, image not pulled, unschedulable
+    waiting: Waiting | None = None  # no pod yet, image not pulled, unschedulable
     report: Mapping[str, Any] = field(default_factory=dict)
     progress: contract.ProgressReport | None = None
 
@@ -196,7 +228,7 @@ def read_job(
         started_at=objects.status(job).get("startTime"),
         finished_at=_finished_at(job),
         image_id=_image_id(pod),
-        waiting=_waiting(pod, refusals) if state == "Running" else "",
+        waiting=_waiting(pod, refusals) if state == "Running" else None,
         report=_json_object(data.get(contract.REPORT_KEY)),
         progress=_progress(data.get(contract.PROGRESS_KEY)),
     )
@@ -265,20 +297,27 @@ def _parsed(message: str | None) -> contract.Outcome | None:
         return None
 
 
-def _waiting(pod: Object | None, refusals: Sequence[str]) -> str:
-    """Why nothing runs yet, in words; empty when something does."""
+def _waiting(pod: Object | None, refusals: Sequence[str]) -> Waiting | None:
+    """Why nothing runs yet; None when something does."""
     if pod is None:
-        return refusals[-1] if refusals else ""
+        return Waiting(refusal_reason(refusals[-1]), refusals[-1]) if refusals else None
     statuses = objects.status(pod)
     every = [*(statuses.get("initContainerStatuses") or ()), *(statuses.get("containerStatuses") or ())]
     for status in every:
         waiting = (status.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            return f"{waiting['reason']}: {waiting.get('message', status.get('image', ''))}"
+            return Waiting(waiting["reason"], str(waiting.get("message", status.get("image", ""))))
     scheduled = objects.condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
-        return f"{scheduled.get('reason', 'Unschedulable')}: {scheduled.get('message', '')}"
-    return ""
+        return Waiting(str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", "")))
+    return None
+
+
+def refusal_reason(message: str) -> str:
+    """One word for why the API server refused to make a pod."""
+    if "exceeded quota" in message:
+        return "QuotaExceeded"
+    return "PodSecurityViolation" if "violates PodSecurity" in message else "PodsRefused"
 
 
 def _image_id(pod: Object | None) -> str | None:

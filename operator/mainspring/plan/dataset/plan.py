@@ -109,7 +109,7 @@ def _running(situation: Situation) -> Plan:
     job = situation.job
     assert job is not None
     if job.waiting:
-        verdict = conditions.reconciling("PodWaiting", f"Job {job.name} cannot run yet: {job.waiting}")
+        verdict = job.waiting.verdict(job.name)
     elif job.progress:
         verdict = conditions.reconciling("Preparing", f"Job {job.name}: {job.progress.stage}")
     else:

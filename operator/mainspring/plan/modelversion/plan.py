@@ -125,11 +125,9 @@ def _start(observed: Observed, rival: Object | None, attempt: int, now: datetime
 
 
 def _running(observed: Observed, job: JobState, now: datetime) -> Plan:
-    text = f"Job {job.name} cannot run yet: {job.waiting}" if job.waiting else f"Job {job.name} verifies the artifact"
-    reason = "PodWaiting" if job.waiting else "Verifying"
-    return _say(
-        observed, now, conditions.reconciling(reason, text), _retry_facts(observed), requeue=WAITING_LOOK_SECONDS
-    )
+    verifying = conditions.reconciling("Verifying", f"Job {job.name} verifies the artifact")
+    verdict = job.waiting.verdict(job.name) if job.waiting else verifying
+    return _say(observed, now, verdict, _retry_facts(observed), requeue=WAITING_LOOK_SECONDS)
 
 
 def _after(observed: Observed, job: JobState, rival: Object | None, attempt: int, now: datetime) -> Plan:

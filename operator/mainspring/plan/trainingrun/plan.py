@@ -147,7 +147,7 @@ def _running(observed: Observed, job: JobState, now: datetime) -> Plan:
 
 def _running_verdict(job: JobState) -> Verdict:
     if job.waiting:
-        return conditions.reconciling("PodWaiting", f"Job {job.name} cannot run yet: {job.waiting}")
+        return job.waiting.verdict(job.name)
     stage = f": {job.progress.stage}" if job.progress else ""
     return conditions.reconciling("Training", f"Job {job.name} is running{stage}")
 

@@ -1,0 +1,58 @@
+"""The written files of a version as tables, for the profile and the checks.
+
+Views: `dataset` has all valid rows, as the user's checks see them; `PUBLISHED` those with a target; and one view for
+each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainspring.api.v1alpha1.dataset import DatasetSpec
+from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, literals
+from mainspring_runtime.data.reading import DATASET
+from mainspring_runtime.data.schema import Schema
+from mainspring_runtime.data.split import UNLABELLED
+from mainspring_runtime.data.writing import Moments, Written
+
+PUBLISHED = f"{INTERNAL_SCHEMA}.published_rows"
+
+
+@dataclass(frozen=True)
+class Version:
+    """What was written. `sides` are the published ones, in order."""
+
+    connection: Connection
+    spec: DatasetSpec
+    schema: Schema
+    written: Written
+    sides: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all published sides."""
+        return sum(self.written.rows[side] for side in self.sides)
+
+    def moments(self, column: str) -> Moments:
+        """Of a numeric column, over all published rows."""
+        return self.written.total(self.sides, column)
+
+    def view(self, side: str) -> str:
+        return f"{INTERNAL_SCHEMA}.{side}_rows"
+
+
+def open_version(connection: Connection, spec: DatasetSpec, schema: Schema, written: Written, files: Mapping[str, Path]) -> Version:
+    """Create the views over the files."""
+    version = Version(connection, spec, schema, written, tuple(side for side in files if side != UNLABELLED))
+    for side, path in files.items():
+        _view(connection, version.view(side), [path])
+    _view(connection, PUBLISHED, [files[side] for side in version.sides])
+    _view(connection, DATASET, list(files.values()))
+    return version
+
+
+def _view(connection: Connection, name: str, paths: list[Path]) -> None:
+    listed = literals([str(path) for path in paths])
+    connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")

@@ -1,0 +1,129 @@
+"""Whole lives of objects, as lists of what users and the world do. Between two steps everything comes to rest.
+
+Each begins from the same rest: a Model with a champion that is served, made from the first data.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from tests import builders
+from tests.sim.simulation import Simulation
+from tests.sim.workloads import HANGS, Ends
+
+Step = Callable[[Simulation], None]
+AUC = {"name": "good", "metric": "roc_auc", "minimum": 0.9}
+NOT_WORSE = {"name": "not-worse", "metric": "roc_auc", "versusChampion": {"margin": 0.01}}
+RETRY = Ends(1, "OutOfLuck", "try again")
+
+
+def first_loop(sim: Simulation) -> None:
+    """Everything at once: data, run, registry and service."""
+    sim.apply(builders.dataset(), builders.model(gates=[AUC, NOT_WORSE]), builders.run(), builders.service(replicas=2))
+
+
+@functools.cache
+def _served() -> Simulation:
+    sim = Simulation()
+    first_loop(sim)
+    sim.settle()
+    return sim
+
+
+def served() -> Simulation:
+    """A cluster after the first loop."""
+    return _served().fork()
+
+
+def new_data(sim: Simulation) -> None:
+    sim.workloads.runtime.content["tumours"] = "2"
+    sim.annotate("Dataset", "tumours", refresh="now")
+
+
+def second_run(sim: Simulation) -> None:
+    sim.apply(builders.run("forest-2", seed=2))
+
+
+def worse_run(sim: Simulation) -> None:
+    sim.workloads.runtime.better["tumours-v2"] = -0.2
+    sim.apply(builders.run("forest-2", seed=2))
+
+
+def broken_check(sim: Simulation) -> None:
+    sim.workloads.runtime.broken_checks["no-empty"] = 3
+    sim.edit("Dataset", "tumours", checks=[{"name": "no-empty", "sql": "SELECT * FROM dataset WHERE radius IS NULL"}])
+
+
+def failing_run(sim: Simulation) -> None:
+    sim.workloads.rule("forest-2-train-1", RETRY)
+    sim.apply(builders.run("forest-2", seed=2, ttlAfterFinished="60s"))
+
+
+def hopeless_run(sim: Simulation) -> None:
+    sim.workloads.rule("forest-2-train-*", Ends(42, "InvalidTarget", "no such column"))
+    sim.apply(builders.run("forest-2", seed=2))
+
+
+def hanging_run(sim: Simulation) -> None:
+    sim.workloads.rule("forest-2-train-*", HANGS)
+    sim.apply(builders.run("forest-2", seed=2))
+
+
+def let_it_run(sim: Simulation) -> None:
+    sim.workloads.rule("forest-2-train-*", None)
+
+
+def wait(seconds: float) -> Step:
+    return lambda sim: sim.advance(seconds)
+
+
+def pin(version: str | None) -> Step:
+    return lambda sim: sim.edit("Model", "tumours", aliases={"champion": version} if version else None)
+
+
+def serving(version: str, behaviour: Ends | None) -> Step:
+    return lambda sim: sim.workloads.rule(f"serve-{version}", behaviour)
+
+
+def edit(kind: str, name: str, **spec: object) -> Step:
+    return lambda sim: sim.edit(kind, name, **spec)
+
+
+def delete(kind: str, name: str) -> Step:
+    return lambda sim: sim.delete(kind, name)
+
+
+STORIES: dict[str, tuple[Step, ...]] = {
+    "new data and a better model": (new_data, second_run),
+    "a worse model is rejected": (worse_run,),
+    "a check fails": (broken_check,),
+    "an attempt fails and its Jobs are removed": (failing_run, wait(20), wait(80)),
+    "a run fails for good": (hopeless_run, wait(60)),
+    "suspend and resume": (
+        hanging_run,
+        edit("TrainingRun", "forest-2", suspend=True),
+        let_it_run,
+        edit("TrainingRun", "forest-2", suspend=False),
+    ),
+    "rollback and back to automation": (second_run, pin("tumours-v1"), pin(None)),
+    "a model that cannot load": (
+        serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
+        second_run,
+        serving("tumours-v2", None),
+        wait(60),
+    ),
+    "stop and start": (
+        edit("InferenceService", "tumours", stop=True),
+        edit("InferenceService", "tumours", stop=False, replicas=3),
+    ),
+    "retain": (
+        edit("Model", "tumours", retain=1),
+        edit("Dataset", "tumours", retain=1),
+        new_data,
+        second_run,
+        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        lambda sim: sim.apply(builders.run("forest-4", seed=4)),
+    ),
+    "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),
+}

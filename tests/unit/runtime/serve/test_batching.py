@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mainspring_runtime.serve.batching import Batcher, Failed
+from mainspring_runtime.serve.errors import RequestError
+from mainspring_runtime.serve.metrics import Tallies
+from mainspring_runtime.serve.predicting import Answer, Outputs
+from mainspring_runtime.serve.tables import Table
+from mainspring_runtime.serve.wire import ResponseOutput
+from tests.unit.runtime.serve.fakes import LIMITS, HeldExecutor
+
+PREDICT = ("predict",)
+PROBA = ("predict_proba",)
+
+
+def table(value: float, rows: int = 1) -> Table:
+    return Table(rows, np.full((rows, 1), value))
+
+
+def echo(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
+    """Answers with the value that came; a value below zero fails the whole call."""
+    if any((part.floats < 0).any() for part in tables):
+        raise ValueError("below zero")
+    return [[ResponseOutput(outputs[0], "FP64", [part.rows], part.floats.ravel().tolist())] for part in tables]
+
+
+class Bench:
+    """A batcher whose predictions end when the test says so, in the virtual time of the loop."""
+
+    def __init__(self, **limits: Any) -> None:
+        self.executor = HeldExecutor()
+        self.tallies = Tallies()
+        clock = asyncio.get_running_loop().time
+        self.batcher = Batcher(echo, self.executor, replace(LIMITS, **limits), self.tallies, clock)
+
+    async def submit(self, value: float, rows: int = 1, outputs: Outputs = PREDICT) -> asyncio.Future[Answer | Failed]:
+        future = self.batcher.submit(table(value, rows), outputs)
+        await asyncio.sleep(0)  # the next turn of the loop, in which an idle batcher starts
+        return future
+
+    @property
+    def batches(self) -> list[list[float]]:
+        """The first value of each table, by call of the predictor."""
+        return [[part.floats[0, 0] for part in call[1]] for call in self.executor.calls]
+
+
+def value_of(future: asyncio.Future[Answer | Failed]) -> float:
+    answer = future.result()
+    assert not isinstance(answer, Failed)
+    return float(answer[0].data[0])
+
+
+def error_of(future: asyncio.Future[Answer | Failed]) -> BaseException:
+    answer = future.result()
+    assert isinstance(answer, Failed)
+    return answer.error
+
+
+async def test_an_idle_server_predicts_at_once() -> None:
+    bench = Bench()
+    first = await bench.submit(1)
+    assert bench.batches == [[1]]
+    await bench.executor.complete()
+    assert value_of(first) == 1
+
+
+async def test_requests_of_one_turn_share_the_first_batch() -> None:
+    bench = Bench()
+    bench.batcher.submit(table(1), PREDICT)
+    bench.batcher.submit(table(2), PREDICT)
+    await asyncio.sleep(0)
+    assert bench.batches == [[1, 2]]
+
+
+async def test_what_queued_during_a_prediction_is_the_next_batch() -> None:
+    bench = Bench()
+    futures = [await bench.submit(value) for value in (1, 2, 3)]
+    assert bench.batches == [[1]]
+    await bench.executor.complete()
+    assert bench.batches == [[1], [2, 3]]
+    await bench.executor.complete()
+    assert [value_of(future) for future in futures] == [1, 2, 3]
+    assert len(bench.executor.calls) == 2, "nothing runs without requests"
+
+
+async def test_a_batch_stops_at_its_rows_but_a_large_request_goes_alone() -> None:
+    bench = Bench(batch_rows=4)
+    for value, rows in ((0, 1), (1, 3), (2, 2), (3, 1), (4, 9), (5, 1)):
+        await bench.submit(value, rows)
+    for _ in range(3):
+        await bench.executor.complete()
+    assert bench.batches == [[0], [1, 3], [2, 5], [4]]
+
+
+async def test_only_requests_for_the_same_outputs_share_a_batch() -> None:
+    bench = Bench()
+    for value, outputs in ((0, PREDICT), (1, PROBA), (2, PREDICT), (3, PROBA)):
+        await bench.submit(value, outputs=outputs)
+    for _ in range(3):
+        await bench.executor.complete()
+    assert bench.batches == [[0], [1, 3], [2]]
+    assert [call[2] for call in bench.executor.calls] == [PREDICT, PROBA, PREDICT]
+
+
+async def test_a_request_that_fails_takes_no_other_with_it() -> None:
+    bench = Bench()
+    futures = [await bench.submit(value) for value in (0, 1, -2, 3)]
+    for _ in range(5):
+        await bench.executor.complete()
+    assert bench.batches == [[0], [1, -2, 3], [1], [-2], [3]], "the batch is taken apart, in order"
+    assert [value_of(future) for future in (futures[0], futures[1], futures[3])] == [0, 1, 3]
+    assert str(error_of(futures[2])) == "below zero"
+
+
+async def test_while_a_failed_batch_is_tried_one_by_one_newer_requests_wait() -> None:
+    bench = Bench()
+    for value in (0, 1, -2):
+        await bench.submit(value)
+    await bench.executor.complete()
+    await bench.submit(4)
+    for _ in range(3):
+        await bench.executor.complete()
+    assert bench.batches == [[0], [1, -2], [1], [-2], [4]]
+
+
+async def test_a_full_queue_refuses_and_says_when_to_retry() -> None:
+    bench = Bench(queue_requests=2)
+    for value in (0, 1, 2):
+        await bench.submit(value)
+    with pytest.raises(RequestError, match=r"the queue is full \(2 requests, 2 rows\)") as caught:
+        await bench.submit(3)
+    assert (caught.value.status, caught.value.headers) == (503, ((b"retry-after", b"1"),))
+    await bench.executor.complete()
+    await bench.submit(4)
+    await bench.executor.complete()
+    assert bench.batches == [[0], [1, 2], [4]]
+
+
+async def test_rows_fill_the_queue_too_but_one_request_always_fits() -> None:
+    bench = Bench(queue_rows=10)
+    await bench.submit(0)
+    await bench.submit(1, rows=11)
+    with pytest.raises(RequestError, match=r"the queue is full \(1 requests, 11 rows\)"):
+        await bench.submit(2)
+    await bench.executor.complete()
+    await bench.submit(3)
+    await bench.submit(4, rows=9)
+    with pytest.raises(RequestError, match="the queue is full"):
+        await bench.submit(5)
+
+
+@pytest.mark.looptime
+async def test_a_request_that_waited_too_long_is_told_so_and_never_predicted() -> None:
+    bench = Bench(request_seconds=5.0)
+    running = await bench.submit(1)
+    await asyncio.sleep(2)
+    queued = await bench.submit(2)
+    await asyncio.sleep(2.9)
+    assert not running.done()
+    await asyncio.sleep(0.2)
+    assert "no answer within 5 s" in str(error_of(running))
+    assert not queued.done()
+    await asyncio.sleep(2)
+    late = error_of(queued)
+    assert isinstance(late, RequestError)
+    assert late.status == 503
+    fresh = await bench.submit(3)
+    await bench.executor.complete()
+    await bench.executor.complete()
+    assert bench.batches == [[1], [3]]
+    assert value_of(fresh) == 3
+
+
+@pytest.mark.looptime
+async def test_deadlines_hold_whatever_the_order_of_the_batches() -> None:
+    bench = Bench(request_seconds=5.0, batch_rows=2)
+    await bench.submit(0)
+    passed = await bench.submit(1, rows=2)
+    await asyncio.sleep(1)
+    newer = await bench.submit(2)
+    await bench.executor.complete()
+    await asyncio.sleep(4.1)
+    assert isinstance(passed.result(), Failed)
+    assert not newer.done()
+    await asyncio.sleep(1)
+    assert isinstance(newer.result(), Failed)
+
+
+@pytest.mark.looptime
+async def test_an_idle_batcher_leaves_no_timer_behind(looptime: Any) -> None:
+    bench = Bench(request_seconds=5.0)
+    await bench.submit(1)
+    await bench.executor.complete()
+    await asyncio.sleep(20)
+    assert bench.batcher._deadline is None
+    await asyncio.wait([await bench.submit(2)])
+    assert looptime == pytest.approx(25, abs=0.01), "a later request has a deadline again"
+
+
+@pytest.mark.looptime
+async def test_queueing_and_batch_size_are_measured() -> None:
+    bench = Bench()
+    await bench.submit(0)
+    await bench.submit(1, rows=3)
+    await asyncio.sleep(1.5)
+    await bench.executor.complete()
+    assert bench.tallies.queue_seconds.total == pytest.approx(1.5, abs=0.01)
+    assert sum(bench.tallies.queue_seconds.counts) == 2
+    assert bench.tallies.batch_rows.total == 4
+
+
+async def test_a_caller_that_went_away_is_not_predicted() -> None:
+    bench = Bench()
+    await bench.submit(0)
+    gone = await bench.submit(1)
+    await bench.submit(2)
+    gone.cancel()
+    await bench.executor.complete()
+    assert bench.batches == [[0], [2]]
+
+
+class Unlike(BaseException):
+    """Something that no list of exceptions would name."""
+
+
+async def test_any_exception_of_a_model_arrives_as_a_value_from_its_own_thread() -> None:
+    threads: list[str] = []
+
+    def explode(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
+        threads.append(threading.current_thread().name)
+        raise Unlike
+
+    with ThreadPoolExecutor(1, thread_name_prefix="predict") as executor:
+        batcher = Batcher(explode, executor, LIMITS, Tallies())
+        for _ in range(2):
+            assert isinstance(error_of_value(await batcher.submit(table(1), PREDICT)), Unlike)
+    assert threads == ["predict_0", "predict_0"]
+
+
+def error_of_value(answer: Answer | Failed) -> BaseException:
+    assert isinstance(answer, Failed)
+    return answer.error
