@@ -52,9 +52,12 @@ def up(cluster: Cluster) -> None:
 
 def down(cluster: Cluster) -> None:
     """End the cluster; nothing happens when there is none."""
-    if cluster.profile is Profile.NODE and cluster.state.exists():
+    if not cluster.state.exists():
+        return
+    if cluster.profile is Profile.NODE:
         packages.root_needed("ending a node", ("mounts", "network"))
     with lock.held(cluster.lock, f"changing {cluster.name} ({cluster.profile})"):
+        # Another one may have ended it while we waited.
         if cluster.state.exists():
             teardown.remove(cluster)
 

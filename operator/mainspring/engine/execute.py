@@ -36,15 +36,14 @@ class Executor:
     async def execute(self, about: Object, plan: Plan, now: datetime) -> Result:
         """Raises KubeError for what should be tried again; a refusal ends in the object's status instead."""
         wrote = False
-        if plan.status_first:
+        if plan.status_first and _decides(about, plan.status):
             about, wrote = await self._write_status(about, plan.status, now)
         try:
             wrote |= await self._write_children(plan)
         except (errors.Refused, errors.NameTaken) as refusal:
             return await self._report_refusal(about, plan, refusal, now)
-        if not plan.status_first:
-            about, changed = await self._write_status(about, plan.status, now)
-            wrote |= changed
+        about, changed = await self._write_status(about, plan.status, now)
+        wrote |= changed
         for event in plan.events if wrote else ():
             await events.publish(self._api, about, event, now)
         return Result(wrote)
@@ -96,7 +95,7 @@ class Executor:
     async def _report_refusal(self, about: Object, plan: Plan, refusal: errors.KubeError, now: datetime) -> Result:
         reason = refusal.kind_of_refusal if isinstance(refusal, errors.Refused) else "NameTaken"
         verdict = conditions.stalled(reason, _explain(reason, refusal.message))
-        base = objects.status(about) if plan.status_first or plan.status is None else plan.status
+        base = objects.status(about) if plan.status is None else plan.status
         kept = tuple(
             conditions.Condition(c["type"], c["status"], c["reason"], c.get("message", ""))
             for c in base.get("conditions") or ()
@@ -127,6 +126,15 @@ def verdict_event(before: Object, after: Object) -> Event | None:
         return None
     warning = objects.condition_is(after, conditions.STALLED)
     return Event(new["reason"], new["message"], "Warning" if warning else "Normal")
+
+
+def _decides(about: Object, status: Mapping[str, Any] | None) -> bool:
+    """More than the verdict changes. A verdict alone is told after the children: it must not flap when these are refused."""
+    facts = [{k: v for k, v in s.items() if k not in _VERDICT_FIELDS} for s in (status or {}, objects.status(about))]
+    return facts[0] != facts[1]
+
+
+_VERDICT_FIELDS = ("conditions", "observedGeneration")
 
 
 def _fenced(about: Object, status: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,17 +45,30 @@ async def _existing(api: Api, store: Store, manifest: Manifest) -> Object:
         live = await api.get(objects.ref(manifest))
     except errors.NotFound as error:
         raise errors.Transient(f"{objects.ref(manifest)} vanished while it was being created") from error
+    if objects.controller(manifest) is None and not compare.holds(live, manifest):
+        # A version's name is the decision who gets it (a number): somebody else was faster.
+        raise errors.AlreadyExists(f"{objects.ref(manifest)} was made by somebody else meanwhile")
     if _is_ours(live, manifest):
         store.put(live)
     return live
 
 
 def _check_ours(live: Object, manifest: Manifest) -> None:
+    target = objects.ref(manifest)
+    if _is_predecessors(live, manifest):
+        raise errors.Transient(f"{target} of a deleted object of the same name is still being removed")
     if not _is_ours(live, manifest):
-        target = objects.ref(manifest)
         raise errors.NameTaken(
             f"{target.kind} {target.name} exists and does not belong to this object: rename or remove it, then this continues by itself"
         )
+
+
+def _is_predecessors(live: Object, manifest: Manifest) -> bool:
+    """It belongs to an object that had the owner's kind and name: the garbage collector has not come by yet."""
+    was, now = objects.controller(live), objects.controller(manifest)
+    if was is None or now is None or was.get("uid") == now["uid"]:
+        return False
+    return (was.get("kind"), was.get("name")) == (now["kind"], now["name"])
 
 
 def _is_ours(live: Object, manifest: Manifest) -> bool:

@@ -8,6 +8,7 @@ ISO 8601, since 03/04/2024 is a different day in different countries.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from mainspring.api.v1alpha1.dataset import ColumnType
 from mainspring_runtime.data import canonical
@@ -18,19 +19,20 @@ FIRST_ROWS = 10_000
 _INTEGER = "[+-]?(0|[1-9][0-9]{0,17})"
 _FLOAT = "[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?"
 _TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
-_CANDIDATES = (ColumnType.BOOLEAN, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
+Candidates: TypeAlias = Mapping[str, tuple[ColumnType, ...]]
+ANYTHING = (ColumnType.BOOLEAN, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
+TIMES = (ColumnType.TIMESTAMP,)
 
 
-def infer(connection: Connection, table: str, columns: Sequence[str]) -> dict[str, ColumnType]:
-    """The type of each text column of `table`; STRING for text. A column without any value is a Float."""
-    start = dict.fromkeys(columns, _CANDIDATES)
-    likely = _settle(connection, f"(SELECT * FROM {table} LIMIT {FIRST_ROWS})", start)
+def infer(connection: Connection, table: str, candidates: Candidates) -> dict[str, ColumnType]:
+    """The type of each of these text columns of `table`: the first candidate that fits, else STRING.
+
+    A column that could have any type but has no value at all is a Float.
+    """
+    likely = _settle(connection, f"(SELECT * FROM {table} LIMIT {FIRST_ROWS})", candidates)
     settled = _settle(connection, table, likely)
-    empty = _without_values(connection, table, [name for name, left in settled.items() if left == _CANDIDATES])
+    empty = _without_values(connection, table, [name for name, left in settled.items() if left == ANYTHING])
     return {name: ColumnType.FLOAT if name in empty else (left or (ColumnType.STRING,))[0] for name, left in settled.items()}
-
-
-Candidates = Mapping[str, tuple[ColumnType, ...]]
 
 
 def _settle(connection: Connection, relation: str, candidates: Candidates) -> Candidates:

@@ -88,11 +88,14 @@ def _load_json_lines(connection: Connection, files: Sequence[SourceFile], textua
     paths = literals([str(file.path) for file in files])
     options = "format = 'newline_delimited', sample_size = -1, union_by_name = true"
     connection.execute(f"CREATE TABLE {_PARSED} AS SELECT * FROM read_json([{paths}], {options})")
-    # JSON is what DuckDB calls a column of null only or of mixed types: it is read like text.
-    loose = [name for name, type_ in columns(connection, _PARSED) if type_ == "JSON"]
+    types = dict(columns(connection, _PARSED))
+    # JSON is what DuckDB calls a column of null only or of mixed types: it is read like text. JSON has no type for times.
+    loose = [name for name, type_ in types.items() if type_ == "JSON"]
     for name in loose:
         connection.execute(f"ALTER TABLE {_PARSED} ALTER {quoted(name)} TYPE VARCHAR USING {quoted(name)} ->> '$'")
-    _type_text(connection, [name for name in loose if name not in textual])
+    text = [name for name, type_ in types.items() if type_ == "VARCHAR"]
+    candidates = {**dict.fromkeys(text, inference.TIMES), **dict.fromkeys(loose, inference.ANYTHING)}
+    _type_text(connection, {name: possible for name, possible in candidates.items() if name not in textual})
 
 
 def _load_csv(connection: Connection, files: Sequence[SourceFile], textual: Collection[str]) -> None:
@@ -101,7 +104,7 @@ def _load_csv(connection: Connection, files: Sequence[SourceFile], textual: Coll
         by_header[_header(file)].append(file.path)
     parts = [_csv_reader(delimiter, names, paths) for (delimiter, names), paths in by_header.items()]
     connection.execute(f"CREATE TABLE {_PARSED} AS {' UNION ALL BY NAME '.join(parts)}")
-    _type_text(connection, [name for name, _ in columns(connection, _PARSED) if name not in textual])
+    _type_text(connection, {name: inference.ANYTHING for name, _ in columns(connection, _PARSED) if name not in textual})
 
 
 def release(connection: Connection) -> None:
@@ -115,9 +118,9 @@ def columns(connection: Connection, table: str) -> list[tuple[str, str]]:
     return [(name, type_) for name, type_, *_ in rows(connection, f"DESCRIBE {table}")]
 
 
-def _type_text(connection: Connection, names: Sequence[str]) -> None:
+def _type_text(connection: Connection, candidates: inference.Candidates) -> None:
     """Turn text columns of the parsed table into what they contain, and make it the dataset."""
-    types = inference.infer(connection, _PARSED, names) if names else {}
+    types = inference.infer(connection, _PARSED, candidates)
     connection.execute(f"CREATE TABLE {INTERNAL_SCHEMA}.typed AS SELECT *{_replacements(types)} FROM {_PARSED}")
     connection.execute(f"DROP TABLE {_PARSED}")
     connection.execute(f"CREATE VIEW {DATASET} AS SELECT * FROM {INTERNAL_SCHEMA}.typed")

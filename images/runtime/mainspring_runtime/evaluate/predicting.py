@@ -8,19 +8,34 @@ import numpy as np
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate.metrics import Array, Predictions
+from mainspring_runtime.model.encoding import Columns
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.signature import Label
 from mainspring_runtime.prepared import Rows
 
 
 def predict(predictor: Predictor, rows: Rows, classes: Sequence[Label] | None = None) -> Predictions:
-    """Predict the rows. `classes` (default: the model's own) fixes the class indexes, so that two models can be compared.
+    """Predict the rows and arrange the result; see `outputs` and `arrange`."""
+    return arrange(predictor, rows, outputs(predictor, rows.columns), classes)
+
+
+def outputs(predictor: Predictor, columns: Columns) -> dict[str, Array]:
+    """All outputs for the rows. Raises `PermanentError("PredictionFailed")` when the model refuses them."""
+    try:
+        return predictor.predict(columns, predictor.signature.output_names)
+    except ValueError as error:
+        name = predictor.document.estimator or predictor.document.file
+        raise PermanentError("PredictionFailed", f"{name} was trained but cannot predict other rows: {error}") from error
+
+
+def arrange(predictor: Predictor, rows: Rows, found: Columns, classes: Sequence[Label] | None = None) -> Predictions:
+    """Outputs as metrics take them. `classes` (default: the model's own) fixes the class indexes, so that two models can
+    be compared.
 
     Raises `PermanentError("UnknownClass")` for a row whose class is not among them.
     """
     document = predictor.document
     scores = document.scores
-    found = predictor.predict(rows.columns, ("predict",) if scores is None else ("predict", scores))
     if document.classes is None:
         return Predictions(rows.target.astype(np.float64), found["predict"])
     order = document.classes if classes is None else tuple(classes)

@@ -1,6 +1,6 @@
 """One HTTP connection: uvicorn's protocol with a time limit on receiving, and without its leak of idle timers.
 
-Reads attributes of uvicorn's protocol that its documentation does not name (`cycle`, `connections`, the idle timer); the
+Reads attributes of uvicorn's protocol that its documentation does not name (`connections`, the idle timer); the
 tests beside it fail if an upgrade changes them.
 """
 
@@ -46,19 +46,27 @@ class Connection(HttpToolsProtocol):
     """Answers 408 and closes when a request has begun and does not become complete in time, headers or body."""
 
     config: ConnectionConfig
-    _receiving: asyncio.TimerHandle | None = None
+    _is_receiving = False  # a request has begun and more of it is to come
+    _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.config.unused.clear()
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_receiving = True
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_receiving = False
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._is_receiving():
-            if self._receiving is None:
-                self._receiving = self.loop.call_later(self.config.receive_seconds, self._receive_timed_out)
-        elif self._receiving is not None:
+        if not self._is_receiving or self.transport.is_closing():
             self._stop_watching()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.config.receive_seconds, self._receive_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -69,20 +77,13 @@ class Connection(HttpToolsProtocol):
         if not self.connections:
             self.config.unused.set()
 
-    def _is_receiving(self) -> bool:
-        """Whether bytes of a request have come and more are needed."""
-        if self.transport.is_closing():
-            return False
-        cycle = self.cycle
-        return cycle is None or cycle.response_complete or cycle.more_body
-
     def _stop_watching(self) -> None:
-        if self._receiving is not None:
-            self._receiving.cancel()
-            self._receiving = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _receive_timed_out(self) -> None:
-        self._receiving = None
+        self._deadline = None
         body = encode_error(RequestError(408, f"the request was not complete after {self.config.receive_seconds:g} s"))
         self.transport.write(TIMEOUT_HEAD % len(body) + body)
         self.transport.close()

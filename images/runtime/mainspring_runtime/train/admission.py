@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.document import ONNX_FILE, OnnxFacts
 from mainspring_runtime.model.onnx_model import ERRORS, OnnxModel
@@ -38,7 +39,7 @@ def _refuted(directory: Path, model: Any, trained: Trained, dataset: PreparedDat
     boundaries = onnx_export.tree_thresholds(model, trained.document.encoding)
     columns = synthetic.draw(dataset.features, rows, PROOF_ROWS, seed, boundaries)
     outputs = trained.signature.output_names
-    expected = trained.predictor.predict(columns, outputs)
+    expected = predicting.outputs(trained.predictor, columns)
     try:
         found = OnnxModel(directory, trained.document, threads).run(columns, outputs)
     except ERRORS as error:

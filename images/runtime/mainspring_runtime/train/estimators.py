@@ -154,7 +154,10 @@ def _require_known(given: Mapping[str, Any], known: Iterable[str] | None, path: 
 
 
 def _require_task(estimator: Any, path: str, task: Task) -> None:
-    fits = is_classifier(estimator) if task is Task.CLASSIFICATION else is_regressor(estimator)
+    try:
+        fits = is_classifier(estimator) if task is Task.CLASSIFICATION else is_regressor(estimator)
+    except AttributeError as error:  # a meta-estimator without the estimator that it needs
+        raise invalid_parameters(f"spec.estimator.params of {path}: {error}") from error
     if not fits:
         wanted = "classifier" if task is Task.CLASSIFICATION else "regressor"
         raise _unknown(path, f"is not a {wanted}, which the Dataset's task {task} needs", task)

@@ -107,8 +107,7 @@ def out_of_fold(pipeline: Any, data: TrainingData, scores: str | None, seed: int
     for number, (kept, held) in enumerate(splitter.split(data.target, data.target if classes else None)):
         model = clone(pipeline)
         fit(model, data.take(kept))
-        method = scores or "predict"
-        parts.append((held, np.asarray(getattr(model, method)(data.take(held).table))))
+        parts.append((held, _predict(model, scores or "predict", data.take(held).table)))
         step(number + 1)
     joined = _in_order(parts)
     if not classes:
@@ -143,6 +142,13 @@ def limited_threads(threads: int) -> Iterator[None]:
         yield
 
 
+def _predict(model: Any, method: str, table: Any) -> Array:
+    try:
+        return np.asarray(getattr(model, method)(table))
+    except FIT_ERRORS as error:
+        raise _refused(model, error) from error
+
+
 def _in_order(parts: list[tuple[Array, Array]]) -> Array:
     index = np.concatenate([held for held, _ in parts])
     return np.concatenate([values for _, values in parts])[np.argsort(index)]
@@ -153,4 +159,4 @@ def _refused(pipeline: Any, error: Exception) -> PermanentError:
     # scikit-learn's own check of parameters; the class is public only by its name.
     if type(error).__name__ == "InvalidParameterError":
         return invalid_parameters(f"spec.estimator.params: {error}")
-    return PermanentError("TrainingFailed", f"{name} refused the training rows: {type(error).__name__}: {error}")
+    return PermanentError("TrainingFailed", f"{name} refused the rows of the Dataset: {type(error).__name__}: {error}")

@@ -17,6 +17,7 @@ import numpy as np
 
 from mainspring.api.contract import TrainTask
 from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue, TensorSpec
+from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import document as documents
 from mainspring_runtime.model import labels, signature
 from mainspring_runtime.model import sample as samples
@@ -70,7 +71,7 @@ def write_documents(directory: Path, document: ModelDocument, described: Signatu
 def make_sample(predictor: Predictor, dataset: PreparedDataset, rows: Rows, seed: int) -> Sample:
     """Synthetic rows with the answers of `predictor`; rows that are hardly decided are left out."""
     columns = synthetic.draw(dataset.features, rows, SAMPLE_ROWS, seed)
-    expected = predictor.predict(columns, predictor.signature.output_names)
+    expected = predicting.outputs(predictor, columns)
     kept = _decided(expected, predictor.document)
     return Sample({name: values[kept] for name, values in columns.items()}, {name: values[kept] for name, values in expected.items()})
 

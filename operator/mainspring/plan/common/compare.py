@@ -1,6 +1,7 @@
 """Does a live object already hold what is desired? Decides whether a write is needed at all.
 
-Only what is desired is compared: defaults that the API server filled in and fields of other owners do not count.
+Only what is desired is compared: defaults that the API server filled in and fields of other owners do not count. To have
+a field removed, desire it empty: an empty list or map is held by an absent one, and by nothing else.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from mainspring.plan.common import quantity
 def holds(live: Any, desired: Any) -> bool:
     """True if every field of `desired` has its value in `live`."""
     if isinstance(desired, Mapping):
-        return isinstance(live, Mapping) and all(
-            key in live and holds(live[key], item) for key, item in desired.items()
-        )
+        return isinstance(live, Mapping) and all(_has(live, key, item) for key, item in desired.items())
     if isinstance(desired, Sequence) and not isinstance(desired, str):
         return _list_holds(live, desired)
     return bool(live == desired) or _same_quantity(live, desired)
+
+
+def _has(live: Mapping[str, Any], key: str, desired: Any) -> bool:
+    return holds(live[key], desired) if key in live else desired in ({}, [])
 
 
 def _list_holds(live: Any, desired: Sequence[Any]) -> bool:

@@ -61,10 +61,9 @@ def _missing_inputs(observed: Observed) -> str:
 
 def _situation(observed: Observed, now: datetime) -> Situation:
     digests = {name: v["spec"]["digest"] for name, v in sorted(observed.inputs.items()) if v is not None}
-    asked = trigger.current(observed.object, observed.spec, digests, now)
+    asked = _asked(observed, digests, now)
     status = objects.status(observed.object)
-    same = status.get("tried") == asked
-    attempt = int(status.get("attempt", 0)) if same else 0
+    attempt = _attempt(observed, asked)
     name = builders.job_name(observed, asked, attempt)
     return Situation(
         observed=observed,
@@ -75,6 +74,21 @@ def _situation(observed: Observed, now: datetime) -> Situation:
         job=next((job for job in observed.jobs if job.name == name), None),
         current=current_version(observed, asked),
     )
+
+
+def _asked(observed: Observed, digests: dict[str, str], now: datetime) -> str:
+    """The trigger to answer now. A tick of the schedule does not interrupt a preparation that runs; it comes after it."""
+    asked = trigger.current(observed.object, observed.spec, digests, now)
+    running = next((job for job in reversed(observed.jobs) if job.state == "Running"), None)
+    if running is None:
+        return asked
+    then = trigger.current(observed.object, observed.spec, digests, objects.created_at(running.job))
+    return then if builders.job_name(observed, then, _attempt(observed, then)) == running.name else asked
+
+
+def _attempt(observed: Observed, asked: str) -> int:
+    status = objects.status(observed.object)
+    return int(status.get("attempt", 0)) if status.get("tried") == asked else 0
 
 
 def current_version(observed: Observed, asked: str = "") -> Object | None:
@@ -276,12 +290,11 @@ def _until_tick(situation: Situation) -> float | None:
 
 
 def _old_jobs(observed: Observed, keep: str | None) -> tuple[tuple[Ref, str], ...]:
-    """Finished Jobs other than the newest one, whose logs may still be wanted, with what they needed."""
+    """Jobs other than this one, or than the newest, whose log may still be wanted; with what they needed."""
     if keep is None:
         keep = observed.jobs[-1].name if observed.jobs else None
-    gone = {job.name for job in observed.jobs if job.name != keep}
     every: Iterable[Object] = (*(job.job for job in observed.jobs), *observed.job_children)
-    return tuple((objects.ref(o), objects.uid(o)) for o in every if objects.name(o) in gone)
+    return tuple((objects.ref(o), objects.uid(o)) for o in every if objects.name(o) != keep)
 
 
 def _surplus(observed: Observed, current: Object | None) -> tuple[tuple[Ref, str], ...]:

@@ -160,9 +160,8 @@ def build_disruption_budget(observed: Observed) -> Manifest:
 def build_network_policy(observed: Observed) -> Manifest:
     """Inference from anywhere unless `expose.from`; the internal port only from the operator and the monitoring."""
     name = objects.name(observed.object)
-    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}]}
-    if observed.spec.expose and observed.spec.expose.from_ is not None:
-        inference["from"] = observed.spec.expose.from_
+    peers = observed.spec.expose.from_ if observed.spec.expose else None
+    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}], "from": peers or []}
     namespaces = sorted({observed.settings.namespace, *observed.settings.monitoring_namespaces})
     match = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]}
     internal = {"ports": [{"port": INTERNAL_PORT, "protocol": "TCP"}], "from": [{"namespaceSelector": match}]}

@@ -244,7 +244,8 @@ def _same_verdict(observed: Observed, now: datetime, facts: dict[str, Any]) -> d
 
 def _until_ttl(observed: Observed, facts: dict[str, Any], now: datetime) -> float | None:
     """Seconds until the Jobs are removed; None when they stay or are gone."""
-    if observed.spec.ttl_after_finished is None or not observed.jobs or not facts.get("completionTime"):
+    left = observed.jobs or observed.job_children
+    if observed.spec.ttl_after_finished is None or not left or not facts.get("completionTime"):
         return None
     end = objects.parse_time(facts["completionTime"]) + objects.parse_duration(observed.spec.ttl_after_finished)
     return (end - now).total_seconds()

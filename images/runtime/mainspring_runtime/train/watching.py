@@ -1,0 +1,58 @@
+"""Which of a model's outputs is watched for drift: a probability, a value, or else the label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mainspring_runtime.evaluate import predicting
+from mainspring_runtime.model import labels
+from mainspring_runtime.model.document import ModelDocument
+from mainspring_runtime.model.encoding import Array, Columns
+from mainspring_runtime.model.sklearn_model import decide
+from mainspring_runtime.prepared import PreparedDataset
+from mainspring_runtime.train import profile
+from mainspring_runtime.train.outcome import Splits
+from mainspring_runtime.train.profile import Scored, Watched
+from mainspring_runtime.train.training import Trained
+
+
+def describe(trained: Trained, dataset: PreparedDataset, splits: Splits, tested: Columns) -> dict[str, Any]:
+    """The content of `profile.json`; `tested` are the outputs for the test rows."""
+    document = trained.document
+    train = Scored(splits.train, out_of_fold(trained))
+    others = [Scored(splits.test, of(document, tested))]
+    if splits.validation is not None and len(splits.validation):
+        found = predicting.outputs(trained.predictor, splits.validation.columns)
+        others.append(Scored(splits.validation, of(document, found)))
+    return profile.build(dataset.features, train, others, watched(document))
+
+
+def watched(document: ModelDocument) -> Watched:
+    """Two classes with probabilities: that of the positive one. Values: themselves. Anything else: the label."""
+    if _has_probability(document):
+        return Watched("predict_proba", document.positive, document.threshold, document.classes)
+    return Watched("predict", classes=document.classes)
+
+
+def of(document: ModelDocument, outputs: Columns) -> Array:
+    """The watched prediction [N] among a predictor's outputs."""
+    if _has_probability(document):
+        return outputs["predict_proba"][:, document.positive_index]
+    return outputs["predict"]
+
+
+def out_of_fold(trained: Trained) -> Array | None:
+    """The watched prediction [N] of the training rows, by models that were not fitted on them."""
+    document, reference = trained.document, trained.reference
+    if reference is None:
+        return None
+    if document.classes is None or reference.scores is None:
+        return reference.values
+    if _has_probability(document):
+        return reference.scores[:, document.positive_index]
+    chosen: Array = labels.as_array(document.classes)[decide(reference.scores, document)]
+    return chosen
+
+
+def _has_probability(document: ModelDocument) -> bool:
+    return document.positive is not None and document.scores == "predict_proba"
