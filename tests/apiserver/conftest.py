@@ -7,18 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests import cluster
+from tests.apiserver import crds
 from tests.apiserver.server import Server
-from tests.chart import rendering
 
 
 @pytest.fixture(scope="session")
 def server() -> Server:
     """The administrator's connection, after the CRDs of this checkout were accepted."""
     found = Server.connect(cluster.up_apiserver())
-    for path in sorted((rendering.REPOSITORY / "crds").glob("*.yaml")):
-        (crd,) = rendering.parse(path.read_text())
-        found.apply(crd)
-        found.wait_for_condition(crd, "Established")
+    crds.install(found)
     return found
 
 

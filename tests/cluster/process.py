@@ -79,7 +79,7 @@ def identify(pid: int) -> Process | None:
 
 
 def spawn(argv: Sequence[str], *, log: Path, environment: dict[str, str] | None = None) -> Process:
-    """Start a program in a session of its own, its output appended to `log`."""
+    """Start a program that outlives us, its output appended to `log`."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     pid = os.posix_spawn(
         argv[0],

@@ -14,7 +14,7 @@ from tests.demo import release
 @contextmanager
 def port_forward(namespace: str, target: str, port: int) -> Iterator[str]:
     """The local base URL of a pod's or service's port; kubectl chooses a free local port and says which."""
-    words = ["kubectl", "port-forward", "-n", namespace, target, f":{port}"]
+    words = [release.kubectl_path(), "port-forward", "-n", namespace, target, f":{port}"]
     with subprocess.Popen(
         words, env=release.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

@@ -21,8 +21,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "KUBECONFIG": str(cluster.kubeconfig())}
 
 
+def kubectl_path() -> str:
+    """The installed kubectl, else the one that the node was built with."""
+    return command.find("kubectl") or str(tools.tool("kubectl"))
+
+
 def kubectl(*words: str, stdin: str | None = None, timeout: float = 120.0) -> str:
-    return command.run(["kubectl", *words], env=environment(), stdin=stdin, timeout=timeout)
+    return command.run([kubectl_path(), *words], env=environment(), stdin=stdin, timeout=timeout)
 
 
 def helm(*words: str, timeout: float = INSTALL_SECONDS + 60.0) -> str:

@@ -1,12 +1,13 @@
 """The API server as the operator sees it, with what can go wrong between the two.
 
 Every request gives other tasks a chance to run, as the network does. `crash_after` ends the process after so many
-writes; `lose_after` loses the answer of one write: it happened, but the operator is told that it failed.
+writes; `loses` says of which writes the answer is lost: they happened, but the operator is told that they failed.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Container
 from typing import Any
 
 from mainspring.api.v1alpha1.common import FIELD_MANAGER
@@ -16,16 +17,20 @@ from mainspring.plan.common.objects import Manifest, Object, Ref
 from tests.sim.server import ApiServer
 
 
+Losses = Container[int]
+
+
 class Crash(BaseException):
     """The operator was killed: nothing of it goes on, its memory is lost."""
 
 
 class SimApi:
-    def __init__(self, server: ApiServer, crash_after: int | None = None, lose_after: int | None = None) -> None:
+    def __init__(self, server: ApiServer, crash_after: int | None = None, loses: Losses = frozenset()) -> None:
         self._server = server
         self._crash_after = crash_after
-        self._lose_after = lose_after
+        self._loses = loses
         self.writes: list[str] = []  # e.g. "create Job lab/forest-train-1"
+        self.after_write: Callable[[], None] = lambda: None
 
     async def get(self, target: Ref) -> Object:
         await asyncio.sleep(0)
@@ -61,9 +66,10 @@ class SimApi:
 
     def _wrote(self, verb: str, target: Ref, answer: Object) -> Object:
         self.writes.append(f"{verb} {target}")
+        self.after_write()
         if len(self.writes) == self._crash_after:
             raise Crash(self.writes[-1])
-        if len(self.writes) == self._lose_after:
+        if len(self.writes) in self._loses:
             raise errors.Transient(f"{self.writes[-1]}: the connection broke before the answer came")
         return answer
 

@@ -5,8 +5,6 @@ Its memory begins empty, and what it reads of the cluster it reads from watches,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from mainspring.api.v1alpha1.common import LABEL_MANAGED_BY
 from mainspring.controllers import registry
 from mainspring.engine.runner import Runner
@@ -15,7 +13,7 @@ from mainspring.kube.store import Store
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.common.settings import Settings
-from tests.sim.api import SimApi
+from tests.sim.api import Losses, SimApi
 from tests.sim.server import OUR_KINDS, ApiServer
 
 WATCHED = tuple(resource.kind for resource in (*resources.OURS, *resources.CHILDREN))
@@ -23,14 +21,15 @@ WATCHED = tuple(resource.kind for resource in (*resources.OURS, *resources.CHILD
 
 class Operator:
     def __init__(
-        self, server: ApiServer, settings: Settings, crash_after: int | None = None, lose_after: int | None = None
+        self, server: ApiServer, settings: Settings, crash_after: int | None = None, loses: Losses = frozenset()
     ) -> None:
-        self.api = SimApi(server, crash_after, lose_after)
+        self.api = SimApi(server, crash_after, loses)
         self.store = Store()
         self.runner = Runner(self.api, self.store, registry.build(self.api, self.store, settings), server.clock.now)
         self.held_back: frozenset[str] = frozenset()  # kinds whose watch delivers nothing for now
         self._server = server
         self._seen = {kind: len(server.log.get(kind, ())) for kind in WATCHED}
+        self._seen_version = 0
 
     def start(self) -> None:
         """The initial list of every kind is in the cache before the first key is looked at."""
@@ -40,9 +39,12 @@ class Operator:
         for obj in found:
             self.runner.enqueue(obj)
 
-    def deliver(self, kinds: Iterable[str] = WATCHED) -> None:
-        """What the watches of these kinds have to say."""
-        for kind in kinds:
+    def deliver(self) -> None:
+        """What the watches have to say, but for those that are held back."""
+        if self._seen_version == self._server.version and not self.held_back:
+            return
+        self._seen_version = self._server.version
+        for kind in WATCHED:
             if kind not in self.held_back:
                 self._deliver(kind)
 

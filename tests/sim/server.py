@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mainspring.kube import errors, resources
@@ -36,7 +36,7 @@ class ApiServer:
     log: dict[str, list[Change]] = field(default_factory=dict)  # by kind
     refusals: list[Refusal] = field(default_factory=list)  # admission: (verb, object) → why not
     made: list[Ref] = field(default_factory=list)  # everything that was ever created
-    _version: int = 1000
+    version: int = 1000
     _uids: int = 0
 
     def get(self, target: Ref) -> dict[str, Any]:
@@ -98,8 +98,8 @@ class ApiServer:
         if uid and objects.uid(live) != uid:
             raise errors.Conflict(f"{target}: the uid in the precondition differs", 409, "Conflict")
         del self.objects[target], self.managers[target]
-        self._version += 1
-        gone = {**live, "metadata": {**live["metadata"], "resourceVersion": str(self._version)}}
+        self.version += 1
+        gone = {**live, "metadata": {**live["metadata"], "resourceVersion": str(self.version)}}
         self.log.setdefault(target.kind, []).append(Change("DELETED", gone))
 
     def collect_garbage(self) -> bool:
@@ -117,11 +117,10 @@ class ApiServer:
             self._update(live, {key: value for key, value in live.items() if key != "status"})
             self.managers[target] = {m: f for m, f in self.managers[target].items() if not m.endswith("/status")}
 
-    def adopt(self, other: ApiServer) -> None:
-        """Becomes a copy of another server. Objects are never changed in place, so they may be shared."""
-        self.objects, self.managers = dict(other.objects), dict(other.managers)
-        self.made, self.refusals = list(other.made), list(other.refusals)
-        self._version, self._uids = other._version, other._uids
+    def copy(self, clock: Clock | None = None) -> ApiServer:
+        """Objects are never changed in place, so both may have the same. What the watches had to say is forgotten."""
+        state = {"objects": dict(self.objects), "managers": dict(self.managers), "made": list(self.made)}
+        return replace(self, clock=clock or self.clock, log={}, refusals=list(self.refusals), **state)
 
     def _admission(self, verb: str, obj: Mapping[str, Any]) -> None:
         for refusal in self.refusals:
@@ -148,9 +147,9 @@ class ApiServer:
         return self._store("MODIFIED", {**result, "metadata": {**result["metadata"], "generation": generation}})
 
     def _store(self, change: str, obj: dict[str, Any]) -> dict[str, Any]:
-        self._version += 1
+        self.version += 1
         admitted = _admit(obj)
-        stored = {**admitted, "metadata": {**admitted["metadata"], "resourceVersion": str(self._version)}}
+        stored = {**admitted, "metadata": {**admitted["metadata"], "resourceVersion": str(self.version)}}
         self.objects[objects.ref(stored)] = stored
         self.log.setdefault(stored["kind"], []).append(Change(change, stored))
         return stored

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from mainspring.api.v1alpha1 import BY_KIND
@@ -16,6 +17,7 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest, Object, Ref
 from mainspring.plan.common.settings import Settings
 from tests import builders
+from tests.sim.api import Losses
 from tests.sim.clock import Clock, SimLoop
 from tests.sim.operator import Operator
 from tests.sim.server import ApiServer
@@ -40,19 +42,19 @@ class Simulation:
     def close(self) -> None:
         self._loop.close()
 
-    def _operator(self, crash_after: int | None = None, lose_after: int | None = None) -> Operator:
-        operator = Operator(self.server, self.settings, crash_after, lose_after)
+    def _operator(self, crash_after: int | None = None, loses: Losses = frozenset()) -> Operator:
+        operator = Operator(self.server, self.settings, crash_after, loses)
         self._loop.call_soon(operator.start)
         return operator
 
     def restart(
-        self, settings: Settings | None = None, crash_after: int | None = None, lose_after: int | None = None
+        self, settings: Settings | None = None, crash_after: int | None = None, loses: Losses = frozenset()
     ) -> Operator:
         """One new process instead of those that ran; they are gone without a word."""
         self.settings = settings or self.settings
         for old in self.operators:
             old.runner.queue.close()
-        self.operators = [self._operator(crash_after, lose_after)]
+        self.operators = [self._operator(crash_after, loses)]
         return self.operators[0]
 
     @property
@@ -154,11 +156,23 @@ class Simulation:
     def user_specs(self, kinds: Iterable[str] = tuple(BY_KIND)) -> dict[Ref, Any]:
         return {r: o["spec"] for r, o in self.server.objects.items() if r.kind in set(kinds)}
 
-    def fork(self) -> Simulation:
-        """The same cluster once more, with a new operator: a start that need not be told again."""
-        other = Simulation(self.settings)
-        other.clock.seconds = self.clock.seconds
-        other.server.adopt(self.server)
-        other.workloads.adopt(self.workloads)
-        other.restart()
-        return other
+    def freeze(self) -> Snapshot:
+        """The cluster as it is now, without any operator's memory."""
+        return Snapshot(self.clock.seconds, self.server.copy(), self.workloads.copy(self.server), self.settings)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    seconds: float
+    server: ApiServer
+    workloads: Workloads
+    settings: Settings
+
+    def thaw(self) -> Simulation:
+        """That cluster once more, with an operator that has just started."""
+        sim = Simulation(self.settings, operators=0)
+        sim.clock.seconds = self.seconds
+        sim.server = self.server.copy(sim.clock)
+        sim.workloads = self.workloads.copy(sim.server)
+        sim.restart()
+        return sim

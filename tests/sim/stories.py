@@ -7,12 +7,25 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests import builders
-from tests.sim.simulation import Simulation
+from tests.sim.simulation import Simulation, Snapshot
 from tests.sim.workloads import HANGS, Ends
 
 Step = Callable[[Simulation], None]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Lets time pass. Told again after a crash: waiting longer changes nothing."""
+
+    seconds: float
+
+    def __call__(self, sim: Simulation) -> None:
+        sim.advance(self.seconds)
+
+
 AUC = {"name": "good", "metric": "roc_auc", "minimum": 0.9}
 NOT_WORSE = {"name": "not-worse", "metric": "roc_auc", "versusChampion": {"margin": 0.01}}
 RETRY = Ends(1, "OutOfLuck", "try again")
@@ -24,21 +37,27 @@ def first_loop(sim: Simulation) -> None:
 
 
 @functools.cache
-def _served() -> Simulation:
+def _served() -> Snapshot:
     sim = Simulation()
     first_loop(sim)
     sim.settle()
-    return sim
+    sim.close()
+    return sim.freeze()
 
 
 def served() -> Simulation:
     """A cluster after the first loop."""
-    return _served().fork()
+    return _served().thaw()
 
 
 def new_data(sim: Simulation) -> None:
     sim.workloads.runtime.content["tumours"] = "2"
     sim.annotate("Dataset", "tumours", refresh="now")
+
+
+def third_data(sim: Simulation) -> None:
+    sim.workloads.runtime.content["tumours"] = "3"
+    sim.annotate("Dataset", "tumours", refresh="again")
 
 
 def second_run(sim: Simulation) -> None:
@@ -74,10 +93,6 @@ def let_it_run(sim: Simulation) -> None:
     sim.workloads.rule("forest-2-train-*", None)
 
 
-def wait(seconds: float) -> Step:
-    return lambda sim: sim.advance(seconds)
-
-
 def pin(version: str | None) -> Step:
     return lambda sim: sim.edit("Model", "tumours", aliases={"champion": version} if version else None)
 
@@ -98,8 +113,8 @@ STORIES: dict[str, tuple[Step, ...]] = {
     "new data and a better model": (new_data, second_run),
     "a worse model is rejected": (worse_run,),
     "a check fails": (broken_check,),
-    "an attempt fails and its Jobs are removed": (failing_run, wait(20), wait(80)),
-    "a run fails for good": (hopeless_run, wait(60)),
+    "an attempt fails and its Jobs are removed": (failing_run, Wait(20), Wait(80)),
+    "a run fails for good": (hopeless_run, Wait(60)),
     "suspend and resume": (
         hanging_run,
         edit("TrainingRun", "forest-2", suspend=True),
@@ -111,19 +126,17 @@ STORIES: dict[str, tuple[Step, ...]] = {
         serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
         second_run,
         serving("tumours-v2", None),
-        wait(60),
+        Wait(60),
     ),
     "stop and start": (
         edit("InferenceService", "tumours", stop=True),
         edit("InferenceService", "tumours", stop=False, replicas=3),
     ),
-    "retain": (
+    "versions that are not needed go": (
         edit("Model", "tumours", retain=1),
-        edit("Dataset", "tumours", retain=1),
-        new_data,
         second_run,
         lambda sim: sim.apply(builders.run("forest-3", seed=3)),
-        lambda sim: sim.apply(builders.run("forest-4", seed=4)),
     ),
+    "data that is not needed goes": (edit("Dataset", "tumours", retain=1), new_data, third_data),
     "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),
 }

@@ -10,7 +10,7 @@ import copy
 import fnmatch
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -56,21 +56,21 @@ class Workloads:
         """`None` lets it go well again."""
         self._rules.append((pattern, behaviour))
 
-    def adopt(self, other: Workloads) -> None:
-        self.runtime, self.no_pods, self._rules = copy.deepcopy(other.runtime), other.no_pods, list(other._rules)
+    def copy(self, server: ApiServer) -> Workloads:
+        return replace(self, server=server, runtime=copy.deepcopy(self.runtime), _rules=list(self._rules))
 
     def _behaviour(self, name: str) -> Behaviour:
         return next((b for pattern, b in reversed(self._rules) if fnmatch.fnmatch(name, pattern)), None)
 
     def act(self) -> bool:
         """One step of everything that can make one; True if something changed."""
-        before = self.server._version
+        before = self.server.version
         self.server.collect_garbage()
         for job in self.server.select("Job"):
             self._job(job)
         for deployment in self.server.select("Deployment"):
             self._deployment(deployment)
-        return self.server._version != before
+        return self.server.version != before
 
     def next_deadline(self) -> float | None:
         """When the next running Job reaches its activeDeadlineSeconds, in seconds of the clock."""

@@ -91,8 +91,9 @@ class PreparedDataset:
     def is_classification(self) -> bool:
         return self.task == CLASSIFICATION
 
-    def has(self, split: Split) -> bool:
-        return self._path(split).is_file()
+    @property
+    def has_validation(self) -> bool:
+        return self._path("validation").is_file()
 
     def rows(self, split: Split) -> Rows:
         """Read a split. Raises `PermanentError`: InvalidTarget, InvalidWeight or InvalidDataset."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from mainspring.api.v1alpha1.common import ANNOTATION_FINISHED
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.controllers.trainingrun import find_version
 from mainspring.kube.client import Api
@@ -54,12 +55,17 @@ class ModelController:
         return tuple(sorted(found, key=gates.number))
 
     def _unregistered(self, key: Ref, versions: tuple[Object, ...]) -> tuple[Object, ...]:
-        """Runs that published an artifact but have no version yet. Equal digests among them register once."""
+        """Runs that published an artifact but have no version yet. Equal digests among them register once.
+
+        A finished run had its version: when that is gone and the run's status was lost, it is not registered again.
+        """
         found: dict[str, Object] = {}
         runs = [r for r in self._store.select("TrainingRun", key.namespace) if objects.spec(r).get("model") == key.name]
         for run in sorted(runs, key=lambda r: (r["metadata"].get("creationTimestamp", ""), objects.name(r))):
             artifact = objects.status(run).get("artifact")
-            if artifact and "modelVersion" not in objects.status(run) and find_version(versions, run) is None:
+            if ANNOTATION_FINISHED in objects.annotations_of(run) or "modelVersion" in objects.status(run):
+                continue
+            if artifact and find_version(versions, run) is None:
                 found.setdefault(artifact.get("modelDigest") or artifact["digest"], run)
         return tuple(found.values())
 

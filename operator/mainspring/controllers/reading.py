@@ -1,11 +1,15 @@
-"""Reads that several controllers share. All come from the cache, but for one: why a Job cannot make its pod."""
+"""Reads that several controllers share. They come from the cache; two about Jobs are asked of the API server itself.
+
+Why a Job cannot make its pod stands only in Events, which are not watched. And how a Job ended decides for good, while
+the watches of Jobs, pods and ConfigMaps know nothing of each other: what is missing from the cache is looked up first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 from mainspring.api.v1alpha1.common import LABEL_MANAGED_BY
+from mainspring.kube import errors
 from mainspring.kube.client import Api
 from mainspring.kube.store import Store
 from mainspring.plan.common import jobs, objects
@@ -13,7 +17,6 @@ from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
 
 JOB_CHILDREN = ("ConfigMap", "ServiceAccount", "Role", "RoleBinding")
-NO_POD_AFTER = timedelta(seconds=5)
 
 
 async def read_jobs(api: Api, store: Store, owner: Object) -> tuple[JobState, ...]:
@@ -28,15 +31,31 @@ async def _read_job(api: Api, store: Store, job: Object) -> JobState:
     its_pods = store.children(job, "Pod")
     config_map = store.get(Ref("ConfigMap", objects.namespace(job), objects.name(job)))
     refusals = await _refusals(api, job) if not its_pods and _is_podless(job) else []
-    return jobs.read_job(job, its_pods, config_map, refusals)
+    state = jobs.read_job(job, its_pods, config_map, refusals)
+    if not state.unexplained:
+        return state
+    return jobs.read_job(job, await _live_pods(api, job), await _live_config_map(api, job))
 
 
 def _is_podless(job: Object) -> bool:
-    """It should have a pod by now; the Job itself does not say why it has none."""
+    """Its controller has looked at it and no pod came of it; the Job itself does not say why."""
     status = objects.status(job)
     if status.get("conditions") or status.get("active") or objects.spec(job).get("suspend"):
         return False
-    return datetime.now(UTC) - objects.created_at(job) > NO_POD_AFTER
+    return "startTime" in status
+
+
+async def _live_pods(api: Api, job: Object) -> list[Object]:
+    selector = f"job-name={objects.name(job)}"
+    found = await api.list_objects("Pod", objects.namespace(job), labelSelector=selector)
+    return [pod for pod in found if objects.is_controlled_by(pod, job)]
+
+
+async def _live_config_map(api: Api, job: Object) -> Object | None:
+    try:
+        return await api.get(Ref("ConfigMap", objects.namespace(job), objects.name(job)))
+    except errors.NotFound:
+        return None
 
 
 async def _refusals(api: Api, job: Object) -> list[str]:

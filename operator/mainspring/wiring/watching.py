@@ -42,10 +42,11 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
 
 
 def _watch(registry: kopf.OperatorRegistry, resource: Resource, store: Store, notice: Notice) -> None:
-    def fill(body: kopf.Body, **_: Any) -> None:
+    # Coroutines, although they wait for nothing: kopf runs plain functions in threads, and the cache has no locks.
+    async def fill(body: kopf.Body, **_: Any) -> None:
         store.put(_complete(dict(body), resource))
 
-    def changed(event: Mapping[str, Any], **_: Any) -> None:
+    async def changed(event: Mapping[str, Any], **_: Any) -> None:
         metrics.LAST_EVENT.labels(resource.kind).set(time.time())
         obj = _complete(event["object"], resource)
         if event.get("type") == "DELETED":

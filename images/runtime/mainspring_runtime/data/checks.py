@@ -14,7 +14,7 @@ import duckdb
 from mainspring.api.v1alpha1.dataset import DatasetSpec, Statement, Task
 from mainspring.api.v1alpha1.datasetversion import CheckResult
 from mainspring_runtime.data import leakage, statements
-from mainspring_runtime.data.engine import Connection, first_line, quoted, row, rows
+from mainspring_runtime.data.engine import Connection, explanation, quoted, row, rows
 from mainspring_runtime.data.profile import Summary
 from mainspring_runtime.data.reading import DATASET
 from mainspring_runtime.data.split import UNLABELLED
@@ -86,7 +86,7 @@ def _run_statement(version: Version, statement: Statement, refreshed_at: datetim
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        return _result(statement.name, 0, f"spec.checks: the statement failed: {first_line(error)}", passed=False)
+        return _result(statement.name, 0, f"spec.checks: the statement failed: {explanation(error)}", passed=False)
     return _result(statement.name, found, f"{found} rows were returned" if found else "", examples=examples)
 
 

@@ -6,6 +6,7 @@ else: no network, no other file, no extension, no Python variable, and no statem
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from mainspring_runtime.errors import PermanentError
 
 Connection = duckdb.DuckDBPyConnection
 INTERNAL_SCHEMA = "mainspring"
+_ECHO = re.compile(r"\n+(?:Possible |See also |  file = |LINE \d+:)")
+_QUOTED = re.compile(r"""(['"]).*?\1""", re.DOTALL)
 
 
 @contextmanager
@@ -44,7 +47,7 @@ def connect(work: Path, limits: Limits, *, threads: int, files: Sequence[Path]) 
         connection.execute(f"CREATE SCHEMA {INTERNAL_SCHEMA}")
         yield connection
     except duckdb.OutOfMemoryException as error:
-        message = f"the data need more memory than the pod has: {first_line(error)}; raise spec.resources.limits.memory"
+        message = f"the data need more memory than the pod has: {explanation(error)}; raise spec.resources.limits.memory"
         raise PermanentError("OutOfMemory", message) from error
     finally:
         connection.close()
@@ -75,9 +78,15 @@ def literals(texts: Sequence[str]) -> str:
     return ", ".join(literal(text) for text in texts)
 
 
-def first_line(error: duckdb.Error) -> str:
-    """The message without the echo of the statement and the list of parser options."""
-    return str(error).split("\n\n")[0].split("\nPossible")[0].strip()
+def explanation(error: duckdb.Error) -> str:
+    """DuckDB's message without its echo of the statement, its list of options, and the data in it.
+
+    The first and the last line say what and why; those between quote a line of the file. A failed conversion quotes the
+    value. Messages end up in status, which shows no data.
+    """
+    lines = [line.strip() for line in _ECHO.split(str(error))[0].splitlines() if line.strip()]
+    text = "; ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else type(error).__name__
+    return _QUOTED.sub("'…'", text) if isinstance(error, duckdb.ConversionException) else text
 
 
 def _list(paths: Sequence[Path]) -> str:

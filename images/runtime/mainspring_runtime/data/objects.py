@@ -56,12 +56,18 @@ class StoreSource:
     def _found(self) -> list[Found]:
         with stores.failures(self.uri, STORE):
             try:
-                found = self._list() if self.uri.endswith("/") else [_describe(obstore.head(self._store, self.uri.removeprefix(self._root)))]
+                found = self._list() if self.uri.endswith("/") else [_describe(obstore.head(self._store, self._name))]
             except FileNotFoundError:
                 found = []
         if not found:
             raise RetryableError("SourceNotFound", f"there is nothing at {self.uri}; check spec.source.uri, or wait for the data to arrive")
         return found
+
+    @property
+    def _name(self) -> str:
+        """A single object, below the root."""
+        name = self.uri.removeprefix(self._root)
+        return unquote(name) if self.uri.startswith("file://") else name
 
     def versions(self) -> list[list[str]]:
         return [[item.path, str(item.size), item.version] for item in self._found]

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import duckdb
 
 from mainspring.api.v1alpha1.dataset import ColumnType, Format
 from mainspring_runtime.data import canonical, inference
-from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, first_line, literal, literals, quoted, rows
+from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, explanation, literal, literals, quoted, rows
 from mainspring_runtime.errors import PermanentError
 
 DATASET = "dataset"
@@ -66,7 +66,7 @@ def load(connection: Connection, files: Sequence[SourceFile], format_: Format, t
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise unreadable(files, first_line(error)) from error
+        raise unreadable(files, explanation(error)) from error
 
 
 def unreadable(files: Sequence[SourceFile], message: str) -> PermanentError:
@@ -145,24 +145,22 @@ def _csv_reader(delimiter: str, names: Sequence[str], paths: Sequence[Path]) -> 
 def _header(file: SourceFile) -> tuple[str, tuple[str, ...]]:
     """Delimiter and column names of a CSV file; a column without a name (an index that was saved along) gets one."""
     try:
-        with _open_text(file.path) as stream:
+        with gzip.open(file.path) if file.path.suffix == ".gz" else file.path.open("rb") as binary:
+            # Only the header is read here, but decoding runs ahead: other bytes further down are DuckDB's to report.
+            stream = io.TextIOWrapper(binary, encoding="utf-8-sig", errors="surrogateescape", newline="")
             delimiter = _delimiter(stream.readline())
             stream.seek(0)
             names = next(csv.reader(stream, delimiter=delimiter), [])
-    except (UnicodeDecodeError, csv.Error, gzip.BadGzipFile, EOFError) as error:
-        raise unreadable([file], f"line 1: {error}; CSV must be UTF-8 text") from error
+    except (csv.Error, gzip.BadGzipFile, EOFError) as error:
+        raise unreadable([file], f"line 1: {error}") from error
     if not any(names):
         raise PermanentError("NoRows", f"{file.name} is empty; a header line with the column names is expected")
     repeated = sorted({name for name in names if names.count(name) > 1 and name})
     if repeated:
         raise unreadable([file], f"line 1: the column {repeated[0]!r} occurs more than once")
+    if any("\ud800" <= character <= "\udfff" for character in "".join(names)):
+        raise unreadable([file], "line 1: the column names are not UTF-8")
     return delimiter, tuple(name or f"unnamed_{position}" for position, name in enumerate(names, start=1))
-
-
-def _open_text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _delimiter(line: str) -> str:

@@ -46,7 +46,7 @@ def _words(array: Any) -> Words:
     """One 64-bit word for each value of a float64, int64, bool, timestamp or string array."""
     if pa.types.is_string(array.type):
         return _text_words(array)
-    if pa.types.is_timestamp(array.type):
+    if pa.types.is_timestamp(array.type) or pa.types.is_boolean(array.type):
         array = array.cast(pa.int64())
     values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
     # Adding zero turns -0.0 into 0.0, which is the same number.

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from mainspring.api.v1alpha1.dataset import Statement
-from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, first_line, rows
+from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, explanation, rows
 from mainspring_runtime.data.reading import DATASET
 from mainspring_runtime.errors import PermanentError
 
@@ -45,7 +45,7 @@ def validate(connection: Connection, sql: str, parameters: Sequence[str]) -> set
     try:
         parsed = connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise StatementError(f"is not valid SQL: {first_line(error)}") from error
+        raise StatementError(f"is not valid SQL: {explanation(error)}") from error
     if len(parsed) != 1 or parsed[0].type != duckdb.StatementType.SELECT:
         raise StatementError("must be a single SELECT (or WITH … SELECT) statement")
     tree = json.loads(_tree(connection, sql))
@@ -73,7 +73,7 @@ def _replace_dataset(connection: Connection, number: int, sql: str) -> None:
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise StatementError(f"failed: {first_line(error)}") from error
+        raise StatementError(f"failed: {explanation(error)}") from error
     connection.execute(f"CREATE OR REPLACE VIEW {DATASET} AS SELECT * FROM {step}")
     if number:
         connection.execute(f"DROP TABLE {INTERNAL_SCHEMA}.step_{number - 1}")

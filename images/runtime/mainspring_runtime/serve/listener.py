@@ -43,12 +43,9 @@ class Listener(uvicorn.Server):
 
     def __init__(self, app: Any, sock: socket.socket, limits: Limits) -> None:
         super().__init__(ConnectionConfig(app, limits))
+        self.port = int(sock.getsockname()[1])
         self._socket = sock
         self._limits = limits
-
-    @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,8 +53,12 @@ class Listener(uvicorn.Server):
         yield
 
     async def listen(self) -> None:
-        """Listen and serve. uvicorn gets a duplicate, so that closing its port leaves the kernel's queue to us."""
+        """Serve until told to stop. uvicorn gets a duplicate, so that closing its port leaves the kernel's queue to us."""
         await self.serve(sockets=[self._socket.dup()])
+        # Who does not read its answer must not keep the process: uvloop refuses to close with open transports.
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await self._until_unused(LAST_SECONDS)
 
     def stop(self) -> None:
         """Close as soon as uvicorn notices; requests in flight are finished."""

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from mainspring_runtime import artifacts
+from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.serve.predicting import Predictor
 from mainspring_runtime.serve.settings import Settings
 
@@ -17,8 +18,8 @@ def load(settings: Settings, directory: Path, threads: int) -> Predictor:
     """Fetch and verify every byte into `directory`, then load the model from it.
 
     Loading predicts the version's own sample and compares, so a model that is returned is proved and warm.
-    Raises `PermanentError` (a changed byte, a type that is not trusted, a sample that is not reproduced) or
-    `RetryableError` (the store does not answer).
+    Raises `PermanentError` (a changed byte, a type that is not trusted, a sample that is not reproduced, a format that
+    only its owner can run) or `RetryableError` (the store does not answer).
     """
     started = time.monotonic()
     manifest = artifacts.fetch(settings.uri, settings.digest, directory)
@@ -29,6 +30,9 @@ def load(settings: Settings, directory: Path, threads: int) -> Predictor:
     loaded: Predictor = predictor.load(
         directory, trusted_types=settings.trusted_types, allow_pickle=settings.allow_pickle, threads=threads
     )
+    if loaded.path == "custom":
+        message = "the model is in a format of its own, which this server cannot run; set spec.runtime.image to one that can"
+        raise PermanentError("CustomFormat", message)
     logger.info(
         "loaded %s version %s by path %s on %d threads: %d bytes fetched in %.2f s, loaded in %.2f s%s",
         settings.model, settings.version, loaded.path, threads, manifest.size, fetched - started, time.monotonic() - fetched,

@@ -9,18 +9,18 @@ from mainspring_runtime.serve import wire
 from mainspring_runtime.serve.settings import Settings
 
 # `<library>_<format>`, as the protocol suggests.
-PLATFORMS = {"onnx": "onnxruntime_onnx", "sklearn": "sklearn_skops", "custom": "mainspring_custom"}
+PLATFORMS = {"onnx": "onnxruntime_onnx", "sklearn": "sklearn_skops"}
 PER_CLASS_OUTPUTS = ("predict_proba", "predict_log_proba", "decision_function")
 
 
 def encode_metadata(settings: Settings, signature: Signature, path: str) -> bytes:
-    """The JSON of the answer, made once. `path` is the predictor's (onnx, sklearn or custom)."""
+    """The JSON of the answer, made once. `path` is the predictor's (onnx or sklearn)."""
     parameters = {"task": signature.task, "default_outputs": list(signature.default_outputs)}
     return wire.encode(
         {
             "name": settings.model,
             "versions": [settings.version],
-            "platform": PLATFORMS.get(path, path),
+            "platform": PLATFORMS[path],
             "inputs": [_input(column) for column in signature.inputs],
             "outputs": [_output(output, signature) for output in signature.outputs],
             "parameters": parameters | _classes(signature),

@@ -64,7 +64,7 @@ class Tallies:
 
 @dataclass
 class ModelInfo:
-    """How the loaded model runs; `path` is onnx, sklearn or custom."""
+    """How the loaded model runs; `path` is onnx or sklearn."""
 
     path: str
     fallback_reason: str

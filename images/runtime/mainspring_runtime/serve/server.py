@@ -66,15 +66,25 @@ async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int
     parts = assemble(settings, limits)
     listening = [asyncio.create_task(listener.listen()) for listener in (parts.public, parts.internal)]
     logger.info("listening on ports %d (inference) and %d (internal)", parts.public.port, parts.internal.port)
+    try:
+        return await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
+    finally:
+        # The internal port is the last to go: the counters can be read to the end.
+        for listener, task in zip((parts.public, parts.internal), listening, strict=True):
+            listener.stop()
+            await task
+
+
+async def _load_and_answer(parts: Parts, stop: asyncio.Event, directory: Path, threads: int) -> bool:
     loop = asyncio.get_running_loop()
-    loaded = loop.run_in_executor(parts.executor, loading.load, settings, work_dir / MODEL_DIR, threads)
+    loaded = loop.run_in_executor(parts.executor, loading.load, parts.settings, directory, threads)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait((loaded, stopped), return_when=asyncio.FIRST_COMPLETED)
     if not loaded.done():
         return False
     start_answering(parts, loaded.result())
     await stopped
-    await _drain(parts, listening)
+    await _drain(parts)
     return True
 
 
@@ -96,14 +106,11 @@ def start_answering(parts: Parts, predictor: Predictor) -> None:
     logger.info("ready")
 
 
-async def _drain(parts: Parts, listening: list[asyncio.Task[None]]) -> None:
+async def _drain(parts: Parts) -> None:
     started = time.monotonic()
     logger.info("draining")
     parts.app.draining = True
     await parts.public.drain()
-    await listening[0]
-    parts.internal.stop()  # last: the counters can be read to the end
-    await listening[1]
     logger.info("drained in %.1f s", time.monotonic() - started)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import skops.io
 
 from mainspring_runtime.artifacts import DIGEST_PREFIX
-from mainspring_runtime.model.document import ONNX_FILE, ModelDocument
+from mainspring_runtime.model.document import SKOPS_FILE, ModelDocument
 
 SCHEMA = "schema.json"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip file can express
@@ -41,12 +42,16 @@ def canonical_skops(content: bytes) -> bytes:
     return _zipped(files | {SCHEMA: json.dumps(schema, separators=(",", ":")).encode()})
 
 
-def model_digest(directory: Path, document: ModelDocument) -> str:
-    """`sha256:…` over what decides a prediction: the model file, the ONNX graph, and `model.json` without its remarks."""
+def types_in(directory: Path, document: ModelDocument) -> list[str]:
+    """The types in the version's skops file that skops does not trust by itself."""
+    return sorted(skops.io.get_untrusted_types(file=directory / SKOPS_FILE)) if document.file == SKOPS_FILE else []
+
+
+def model_digest(directory: Path, document: ModelDocument, files: Iterable[str]) -> str:
+    """`sha256:…` over what decides a prediction: these files, and what `model.json` says without its remarks."""
     facts = {name: value for name, value in document.to_dict().items() if name not in ("modelDigest", "onnx")}
     hasher = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    files = [document.file, ONNX_FILE if document.onnx.admitted else None]
-    for name in sorted({name for name in files if name is not None}):
+    for name in sorted(files):
         with (directory / name).open("rb") as stream:
             hasher.update(f"\n{name} ".encode() + hashlib.file_digest(stream, "sha256").digest())
     return DIGEST_PREFIX + hasher.hexdigest()

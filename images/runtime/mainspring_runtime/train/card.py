@@ -27,7 +27,6 @@ def render(
     """The card in Markdown. Sections without content are left out."""
     spec = task.model.spec
     sections = [
-        (f"# {task.model.name}", list(_about(spec))),
         ("## Intended use", [spec.intended_use or ""]),
         ("## Limitations", [spec.limitations or ""]),
         ("## Metrics", _metrics(metrics, primary, rows.get("test", 0))),
@@ -37,18 +36,15 @@ def render(
         ("## Notes", [f"- {note}" for note in notes]),
     ]
     written = [f"{title}\n\n" + "\n".join(lines) for title, lines in sections if any(lines)]
-    return "\n\n".join(written) + "\n"
+    return "\n\n".join(["\n\n".join([f"# {task.model.name}", *_about(spec)]), *written]) + "\n"
 
 
 def _about(spec: ModelSpec) -> Iterator[str]:
     if spec.description:
-        yield f"{spec.description}\n"
-    if spec.owner:
-        yield f"- Owner: {spec.owner}"
-    if spec.license:
-        yield f"- License: {spec.license}"
-    for name, value in sorted((spec.tags or {}).items()):
-        yield f"- {name}: {value}"
+        yield spec.description
+    facts = {"Owner": spec.owner, "License": spec.license, **(spec.tags or {})}
+    if lines := [f"- {name}: {value}" for name, value in facts.items() if value]:
+        yield "\n".join(lines)
 
 
 def _metrics(metrics: Sequence[MetricValue], primary: Metric | None, rows: int) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,17 +17,16 @@ import yaml
 from mainspring_runtime.model.document import ONNX_FILE, PICKLE_FORMATS, SKOPS_FILE, ModelDocument
 from mainspring_runtime.model.onnx_model import CATEGORY, NUMERIC
 from mainspring_runtime.model.signature import Signature
-from mainspring_runtime.model.trusted_types import TRUSTED_TYPES
 
-ONNX_TYPES = {"FP64": "float32", "BYTES": "str", "INT64": "int64"}
-NUMPY_TYPES = {"FP64": "float64", "BYTES": "str", "INT64": "int64", "BOOL": "bool"}
+ONNX_TYPES = {"FP64": "float32", "BYTES": "object", "INT64": "int64"}
+NUMPY_TYPES = {"FP64": "float64", "BYTES": "object", "INT64": "int64", "BOOL": "bool"}
 
 
-def render(document: ModelDocument, signature: Signature) -> str:
-    """The YAML of `MLmodel`."""
+def render(document: ModelDocument, signature: Signature, skops_types: Sequence[str]) -> str:
+    """The YAML of `MLmodel`. `skops_types`: what the skops file contains besides the types that skops trusts itself."""
     flavors: dict[str, Any] = {}
     if document.file == SKOPS_FILE or document.format in PICKLE_FORMATS:
-        flavors["sklearn"] = _sklearn(document)
+        flavors["sklearn"] = _sklearn(document, skops_types)
     if document.onnx.admitted:
         flavors["onnx"] = {"data": ONNX_FILE, "onnx_version": metadata.version("onnx"), "providers": ["CPUExecutionProvider"], "code": None}
     if flavors:
@@ -35,14 +35,14 @@ def render(document: ModelDocument, signature: Signature) -> str:
     return yaml.safe_dump(content, sort_keys=True, default_flow_style=False)
 
 
-def _sklearn(document: ModelDocument) -> dict[str, Any]:
+def _sklearn(document: ModelDocument, skops_types: Sequence[str]) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "pickled_model": document.file,
         "serialization_format": "skops" if document.file == SKOPS_FILE else "pickle",
         "sklearn_version": metadata.version("scikit-learn"),
         "code": None,
     }
-    return facts | ({"skops_trusted_types": sorted(TRUSTED_TYPES)} if document.file == SKOPS_FILE else {})
+    return facts | ({"skops_trusted_types": sorted(skops_types)} if document.file == SKOPS_FILE else {})
 
 
 def _python_function(document: ModelDocument) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def _inputs(document: ModelDocument, signature: Signature) -> list[dict[str, Any
         return [_tensor(column.name, NUMPY_TYPES[column.datatype], (-1,)) for column in signature.inputs]
     if not document.onnx.admitted:
         return [_tensor(None, "float64", (-1, encoding.width))]
-    blocks = [(NUMERIC, "float32", len(encoding.numeric)), (CATEGORY, "str", len(encoding.categories))]
+    blocks = [(NUMERIC, "float32", len(encoding.numeric)), (CATEGORY, "object", len(encoding.categories))]
     return [_tensor(name, dtype, (-1, width)) for name, dtype, width in blocks if width]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from mainspring.api.contract import TrainReport, TrainTask
 from mainspring.api.v1alpha1.dataset import Task
 from mainspring.api.v1alpha1.datasetversion import SplitCounts
-from mainspring.api.v1alpha1.trainingrun import Evaluation, Metric
+from mainspring.api.v1alpha1.trainingrun import MAX_TENSORS, Evaluation, Metric
 from mainspring_runtime import artifacts
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import metrics as table
@@ -24,7 +24,6 @@ from mainspring_runtime.prepared import PreparedDataset, Rows
 from mainspring_runtime.train import version
 from mainspring_runtime.train.version import Result
 
-MAX_TENSORS = 200
 MAX_NOTES = 30
 MAX_NOTE_CHARACTERS = 500
 
@@ -44,7 +43,7 @@ class Splits:
 
 def read_splits(dataset: PreparedDataset) -> Splits:
     """All rows with a target. Raises `PermanentError("NoRows")` when none are held out."""
-    splits = Splits(dataset.rows("train"), dataset.rows("test"), dataset.rows("validation") if dataset.has("validation") else None)
+    splits = Splits(dataset.rows("train"), dataset.rows("test"), dataset.rows("validation") if dataset.has_validation else None)
     if len(splits.test) == 0:
         raise PermanentError("NoRows", "there is no test row with a target, so nothing can be measured; raise spec.split.test of the Dataset")
     return splits

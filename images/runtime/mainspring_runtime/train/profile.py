@@ -50,17 +50,18 @@ class Watched:
     classes: tuple[Label, ...] | None = None
 
 
-def build(columns: Sequence[DatasetColumn], train: Scored, others: Sequence[Scored], watched: Watched) -> dict[str, Any]:
-    """The content of `profile.json`."""
-    references = {"train": train}
-    if (recent := newest([train, *others])) is not None:
-        references["newest"] = recent
-    rows = {name: scored.rows for name, scored in references.items()}
+def build(columns: Sequence[DatasetColumn], train: Scored, others: Sequence[Scored], watched: Watched | None) -> dict[str, Any]:
+    """The content of `profile.json`. Without predictions of training rows, those of the others take their place."""
+    recent = newest([train, *others])
+    newer = {} if recent is None else {"newest": recent}
+    rows = {name: scored.rows for name, scored in ({"train": train} | newer).items()}
+    held_out = train.prediction is None
+    predicted = _selected(others, slice(None)) if held_out else train
     return {
         "format": FORMAT,
         "rows": {name: len(scored) for name, scored in rows.items()},
         "features": [_feature(column, {name: scored.columns[column.name] for name, scored in rows.items()}) for column in columns],
-        "prediction": _prediction(references, watched),
+        "prediction": _prediction({"train": predicted} | newer, watched, "HeldOut" if held_out else "OutOfFold"),
     }
 
 
@@ -76,7 +77,7 @@ def newest(parts: Sequence[Scored], count: int = NEWEST_ROWS) -> Scored | None:
     return _selected(parts, chosen)
 
 
-def _selected(parts: Sequence[Scored], chosen: Array) -> Scored:
+def _selected(parts: Sequence[Scored], chosen: Array | slice) -> Scored:
     names = parts[0].rows.columns
     rows = Rows(
         {name: np.concatenate([part.rows.columns[name] for part in parts])[chosen] for name in names},
@@ -157,11 +158,11 @@ def _category_bins(counts: Counter[str], shown: Sequence[str]) -> list[int]:
     return [*listed, sum(counts.values()) - sum(listed) - counts.get("", 0)]
 
 
-def _prediction(references: Mapping[str, Scored], watched: Watched) -> dict[str, Any] | None:
+def _prediction(references: Mapping[str, Scored], watched: Watched | None, source: str) -> dict[str, Any] | None:
     predictions = {name: scored.prediction for name, scored in references.items() if scored.prediction is not None}
-    if "train" not in predictions:
+    if watched is None or "train" not in predictions:
         return None
-    facts: dict[str, Any] = {"output": watched.output, "source": "OutOfFold", "rows": {name: len(values) for name, values in predictions.items()}}
+    facts: dict[str, Any] = {"output": watched.output, "source": source, "rows": {name: len(values) for name, values in predictions.items()}}
     if watched.output == "predict" and watched.classes is not None:
         counts = {name: Counter(values.tolist()) for name, values in predictions.items()}
         return facts | {"classes": list(watched.classes), "counts": {name: [c.get(label, 0) for label in watched.classes] for name, c in counts.items()}}

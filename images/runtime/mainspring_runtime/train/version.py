@@ -17,6 +17,7 @@ import numpy as np
 
 from mainspring.api.contract import TrainTask
 from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue, TensorSpec
+from mainspring_runtime import artifacts
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import document as documents
 from mainspring_runtime.model import labels, signature
@@ -35,6 +36,9 @@ METRICS_FILE = "metrics.json"
 CARD_FILE = "card.md"
 MLMODEL_FILE = "MLmodel"
 LOCK_FILE = "requirements.lock"
+RECORDS = frozenset(
+    {documents.FILE, signature.FILE, samples.FILE, artifacts.MANIFEST, PROFILE_FILE, METRICS_FILE, CARD_FILE, MLMODEL_FILE, LOCK_FILE}
+)
 SAMPLE_ROWS = 100
 # Rows whose decision is closer than this say more about rounding than about the model.
 UNDECIDED = 1e-4
@@ -62,7 +66,8 @@ def write_model(directory: Path, trained: Trained, dataset: PreparedDataset, row
 
 def write_documents(directory: Path, document: ModelDocument, described: Signature) -> ModelDocument:
     """Write `model.json` and `signature.json`; the model files must be there already."""
-    document = replace(document, model_digest=canonical.model_digest(directory, document))
+    files = file_names(directory) - RECORDS
+    document = replace(document, model_digest=canonical.model_digest(directory, document, files))
     (directory / documents.FILE).write_text(document.to_json(), encoding="utf-8")
     (directory / signature.FILE).write_text(described.to_json(), encoding="utf-8")
     return document
@@ -76,16 +81,21 @@ def make_sample(predictor: Predictor, dataset: PreparedDataset, rows: Rows, seed
     return Sample({name: values[kept] for name, values in columns.items()}, {name: values[kept] for name, values in expected.items()})
 
 
+def file_names(directory: Path) -> set[str]:
+    """Paths of all files relative to the directory; none if there is no directory."""
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+
+
 def write_record(directory: Path, task: TrainTask, document: ModelDocument, described: Signature, result: Result, profile: Mapping[str, Any] | None) -> None:
     """Write what is said about the model. A file that is there already (from a user's container) stays."""
     texts = {
         METRICS_FILE: _as_json(metrics_document(result)),
         CARD_FILE: card.render(task, document, described, result.metrics, result.primary, result.rows, result.notes),
-        MLMODEL_FILE: mlmodel.render(document, described),
+        MLMODEL_FILE: mlmodel.render(document, described, canonical.types_in(directory, document)),
         LOCK_FILE: lock(),
     }
     if profile is not None:
-        texts[PROFILE_FILE] = _as_json(profile)
+        texts[PROFILE_FILE] = json.dumps(profile, sort_keys=True, ensure_ascii=False) + "\n"
     for name, text in texts.items():
         if not (directory / name).exists():
             (directory / name).write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import labels
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.encoding import Array, Columns
+from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.sklearn_model import decide
 from mainspring_runtime.prepared import PreparedDataset
 from mainspring_runtime.train import profile
@@ -24,6 +25,17 @@ def describe(trained: Trained, dataset: PreparedDataset, splits: Splits, tested:
     if splits.validation is not None and len(splits.validation):
         found = predicting.outputs(trained.predictor, splits.validation.columns)
         others.append(Scored(splits.validation, of(document, found)))
+    return profile.build(dataset.features, train, others, watched(document))
+
+
+def describe_foreign(predictor: Predictor | None, dataset: PreparedDataset, splits: Splits) -> dict[str, Any]:
+    """The same for a model that was trained elsewhere: predictions of held-out rows stand in for out-of-fold ones."""
+    held = [rows for rows in (splits.test, splits.validation) if rows is not None and len(rows)]
+    train = Scored(splits.train, None)
+    if predictor is None:
+        return profile.build(dataset.features, train, [Scored(rows, None) for rows in held], None)
+    document = predictor.document
+    others = [Scored(rows, of(document, predicting.outputs(predictor, rows.columns))) for rows in held]
     return profile.build(dataset.features, train, others, watched(document))
 
 

@@ -281,6 +281,11 @@ class TrainingRunStatus(StatusBase):
         None
     )
     artifact: Annotated[ResultArtifact | None, Field(description="What the run made.")] = None
+    signature: Annotated[Signature | None, Field(description="What the model takes and gives.")] = None
+    notes: Annotated[
+        list[Text] | None,
+        Field(max_length=32, description="What the training says of itself: encodings, the serving path, warnings."),
+    ] = None
     model_version: Annotated[VersionName | None, Field(description="The version that was registered.")] = None
     lineage: Annotated[Lineage | None, Field(description="What the result was made from.")] = None
     start_time: Annotated[Time | None, Field(description="Of the first attempt.")] = None

@@ -1,7 +1,7 @@
 """Does a live object already hold what is desired? Decides whether a write is needed at all.
 
 Only what is desired is compared: defaults that the API server filled in and fields of other owners do not count. To have
-a field removed, desire it empty: an empty list or map is held by an absent one, and by nothing else.
+a list removed, desire it empty: an empty list is held by an empty or an absent one only.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 
 
+CORRUPT = "Mismatch"  # instead of the digest in the annotation `verified`
+
+
 @dataclass(frozen=True)
 class Decision:
     """What was decided, about which gates (by hash) and against which champion (empty: none was needed)."""
@@ -65,11 +68,14 @@ def _parse(value: dict[str, Any]) -> Decision:
 
 
 def is_verified(version: Object) -> bool:
-    """Its bytes were checked against the digest that its spec names."""
-    digest = objects.spec(version)["artifact"]["digest"]
-    return objects.annotations_of(version).get(ANNOTATION_VERIFIED) == digest and not objects.condition_is(
-        version, "ArtifactVerified", "False"
-    )
+    """Its bytes were checked against the digest that its spec names, and nobody has found others since."""
+    digest: str = objects.spec(version)["artifact"]["digest"]
+    return objects.annotations_of(version).get(ANNOTATION_VERIFIED) == digest
+
+
+def is_corrupt(version: Object) -> bool:
+    """A server found other bytes than the digest stands for. Never taken back: a new version has to be published."""
+    return objects.annotations_of(version).get(ANNOTATION_VERIFIED) == CORRUPT
 
 
 def promoted_at(version: Object) -> str:

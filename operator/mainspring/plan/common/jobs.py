@@ -208,6 +208,13 @@ class JobState:
         return objects.name(self.job)
 
     @property
+    def unexplained(self) -> bool:
+        """It has ended, and what it left behind is not there (or not there yet)."""
+        if self.state == "Succeeded":
+            return not self.report
+        return self.state == "Failed" and self.exit_code is None and self.outcome.reason != "DeadlineExceeded"
+
+    @property
     def permanent(self) -> bool:
         return self.exit_code == contract.EXIT_PERMANENT or self.outcome.reason == "DeadlineExceeded"
 

@@ -124,12 +124,12 @@ def _roll_out_verdict(situation: Situation, failure: Failure | None) -> Verdict:
 
 
 def _caused_by_spec(situation: Situation) -> bool:
-    """A change of the spec, not a new champion, asked for this revision."""
-    told = objects.condition(situation.observed.object, conditions.READY) or {}
-    generation = objects.generation(situation.observed.object)
-    if told.get("observedGeneration") != generation:
+    """A change of the spec, not a new champion, asked for this revision. After a failure nobody can tell: then as well."""
+    service = situation.observed.object
+    told = objects.condition(service, conditions.READY) or {}
+    if told.get("observedGeneration") != objects.generation(service):
         return True
-    return objects.condition_is(situation.observed.object, conditions.RECONCILING)
+    return objects.condition_is(service, conditions.RECONCILING) or objects.condition_is(service, conditions.STALLED)
 
 
 def _failed_verdict(situation: Situation, name: str, failure: Failure) -> Verdict:

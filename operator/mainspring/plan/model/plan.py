@@ -94,9 +94,15 @@ def _pinned(observed: Observed, pin: str, before: Object | None) -> tuple[Move |
 
 def candidate(observed: Observed, before: Object | None) -> Object | None:
     """The newest version after the champion that is neither rejected nor failed its gates."""
-    floor = gates.number(before) if before is not None else 0
+    floor = gates.number(before) if before is not None else _lost_number(observed)
     open_ = [v for v in observed.versions if gates.number(v) > floor and not _is_out(v)]
     return open_[-1] if open_ else None
+
+
+def _lost_number(observed: Observed) -> int:
+    """The number of a champion that was deleted: the automation never goes back behind it."""
+    named = str(objects.status(observed.object).get("champion", "")).rpartition("-v")[2]
+    return int(named) if named.isdigit() else 0
 
 
 def _is_out(version: Object) -> bool:

@@ -11,10 +11,13 @@ from mainspring.plan.modelversion.observed import Observed
 
 
 def job_name(observed: Observed, champion: Object | None, attempt: int) -> str:
-    """Named by what it does: the same question is asked once."""
-    gates = observed.model_spec.gates if observed.model_spec else None
+    """Named by what it does: the same question is asked once. What the Model allows to load is part of it."""
+    assert observed.model_spec is not None  # the plan waits for the Model
+    gates = observed.model_spec.gates
     question = [
         observed.spec.artifact.digest,
+        sorted(observed.model_spec.trusted_types or ()),
+        observed.model_spec.allow_pickle,
         objects.spec(champion)["artifact"]["digest"] if champion else "",
         [g.to_dict() for g in gates or () if g.versus_champion] if champion else [],
         attempt,

@@ -19,7 +19,7 @@ from mainspring.plan.common import conditions, gates, jobs, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
-from mainspring.plan.common.plan import NOTHING, Plan, annotate
+from mainspring.plan.common.plan import NOTHING, Patch, Plan, annotate
 from mainspring.plan.modelversion import builders
 from mainspring.plan.modelversion import gates as judging
 from mainspring.plan.modelversion.observed import Observed
@@ -30,15 +30,14 @@ RETRY_LIMIT_SECONDS = 600
 WAITING_LOOK_SECONDS = 15
 
 VERIFIED = "ArtifactVerified"
+CORRUPT_REASON = "ArtifactDigestMismatch"
 
 
 def make_plan(observed: Observed, now: datetime) -> Plan:
     if objects.is_deleting(observed.object):
         return NOTHING
-    if observed.mismatch:
-        return _not_verified(
-            observed, now, "ArtifactDigestMismatch", f"{observed.mismatch}; publish the model again as a new version"
-        )
+    if observed.mismatch or gates.is_corrupt(observed.object):
+        return _corrupt(observed, now)
     if observed.model is None or observed.model_spec is None:
         text = f"waits for Model {observed.spec.model} (spec.model): create it, even with an empty spec"
         return _say(observed, now, conditions.reconciling("ModelNotFound", text))
@@ -159,12 +158,16 @@ def _decide(observed: Observed, compared: tuple[ComparedMetric, ...], champion: 
     results = judging.judge(asked, observed.spec, compared, champion)
     passed = all(r.verdict == judging.PASSED for r in results)
     decision = gates.Decision(gates.hash_of(asked), champion, passed, results, compared)
-    notes = {ANNOTATION_GATES: decision.to_json(), ANNOTATION_VERIFIED: observed.spec.artifact.digest}
-    if _is_judged_for_good(observed):
-        notes = {ANNOTATION_VERIFIED: observed.spec.artifact.digest}
-    mark = annotate(objects.ref(observed.object), objects.uid(observed.object), notes, DECISION_MANAGER)
+    notes = {} if _is_judged_for_good(observed) else {ANNOTATION_GATES: decision.to_json()}
     # The next reconcile, which this write brings about, tells the decision in status.
-    return Plan(patch=(mark,))
+    return Plan(patch=(_mark(observed, notes | {ANNOTATION_VERIFIED: observed.spec.artifact.digest}),))
+
+
+def _mark(observed: Observed, notes: dict[str, str]) -> Patch:
+    """Decisions are kept together: what this field manager did not name again would be removed."""
+    before = objects.annotations_of(observed.object)
+    kept = {key: before[key] for key in (ANNOTATION_GATES, ANNOTATION_VERIFIED) if key in before}
+    return annotate(objects.ref(observed.object), objects.uid(observed.object), kept | notes, DECISION_MANAGER)
 
 
 def _retry(observed: Observed, job: JobState, attempt: int, now: datetime) -> Plan:
@@ -182,6 +185,16 @@ def _retry(observed: Observed, job: JobState, attempt: int, now: datetime) -> Pl
 def _retry_facts(observed: Observed) -> dict[str, Any]:
     status = objects.status(observed.object)
     return {key: status[key] for key in ("attempt", "retryAt") if key in status}
+
+
+def _corrupt(observed: Observed, now: datetime) -> Plan:
+    """A decision: it outlives the report of the server that found it."""
+    told = objects.condition(observed.object, VERIFIED) or {}
+    before = told.get("message") if told.get("reason") == CORRUPT_REASON else ""
+    found = f"{observed.mismatch}; publish the model again as a new version" if observed.mismatch else ""
+    text = before or found or "a server found other bytes than the digest says; publish the model again as a new version"
+    plan = _not_verified(observed, now, CORRUPT_REASON, text)
+    return Plan(patch=(_mark(observed, {ANNOTATION_VERIFIED: gates.CORRUPT}),), status=plan.status, status_first=True)
 
 
 def _not_verified(observed: Observed, now: datetime, reason: str, message: str) -> Plan:

@@ -58,18 +58,13 @@ def _start(observed: Observed, failed: list[JobState], now: datetime) -> Plan:
         return _wait_for_retry(observed, failed, wait, now)
     version = observed.dataset_version
     assert version is not None  # _problem said so
+    left = jobs.job_deadline(observed.spec.deadline, status.known(observed).get("startTime"), now)
+    if left is not None and left <= 0:
+        facts = status.known(observed) | {"attempts": status.attempts(observed)}
+        text = "the run's deadline passed: raise spec.deadline in a new run"
+        return _end(observed, now, FAILED, "DeadlineExceeded", text, facts)
     attempt = _attempt_number(observed)
     facts = status.decided(observed, version, attempt, now)
-    left = jobs.job_deadline(observed.spec.deadline, facts["startTime"], now)
-    if left is not None and left <= 0:
-        return _end(
-            observed,
-            now,
-            FAILED,
-            "DeadlineExceeded",
-            "the run's deadline passed: raise spec.deadline in a new run",
-            facts,
-        )
     manifests = builders.build_attempt(observed, version, attempt, left)
     verdict = conditions.reconciling("Starting", f"attempt {attempt} starts on DatasetVersion {objects.name(version)}")
     built = conditions.build_status(observed.object, verdict, now, facts)
@@ -184,11 +179,15 @@ def _register(observed: Observed, job: JobState, now: datetime) -> Plan:
         )
         return _say(observed, now, verdict, facts)
     version = objects.name(observed.model_version)
-    return _end(observed, now, SUCCEEDED, SUCCEEDED, _success_text(facts, version), facts | {"modelVersion": version})
+    text = _success_text(facts, observed, version)
+    return _end(observed, now, SUCCEEDED, SUCCEEDED, text, facts | {"modelVersion": version})
 
 
-def _success_text(facts: dict[str, Any], version: str) -> str:
+def _success_text(facts: dict[str, Any], observed: Observed, version: str) -> str:
     metric = f", {facts['primary']}" if facts.get("primary") else ""
+    source = objects.spec(observed.model_version or {}).get("source") or {}
+    if observed.model_version is not None and source.get("trainingRunUid") != objects.uid(observed.object):
+        return f"ModelVersion {version} was reproduced: the model is the same, so no new version was made{metric}"
     return f"ModelVersion {version} was registered{metric}"
 
 
@@ -221,7 +220,7 @@ def _recover(observed: Observed, now: datetime) -> Plan:
     if outcome == SUCCEEDED:
         facts = (status.result(observed, job) if job else None) or status.known(observed)
         version = objects.name(observed.model_version) if observed.model_version else None
-        text = _success_text(facts, version or "of this run")
+        text = _success_text(facts, observed, version or "of this run")
         return _end(observed, now, SUCCEEDED, SUCCEEDED, text, facts | {"modelVersion": version})
     if job is not None:
         return _fail(observed, [j for j in observed.jobs if j.state == "Failed"], now)

@@ -1,0 +1,93 @@
+"""Fixtures of the user journeys, and what a failed one leaves to read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.demo import release
+from tests.e2e import api, report
+from tests.e2e.api import Api
+from tests.e2e.messages import Messages
+from tests.e2e.space import Space
+
+DELETE_SECONDS = 120
+
+SpaceMaker = Callable[[str], Space]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--messages", type=Path, help="append what users are told about failures to this file")
+
+
+@pytest.fixture(scope="session")
+def cluster_api() -> Iterator[Api]:
+    # Not pytest's own folder: a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="e2e-"))
+    try:
+        with api.connect(folder) as connected:
+            yield connected
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def messages(request: pytest.FixtureRequest) -> Messages:
+    return Messages(request.config.getoption("--messages"))
+
+
+@pytest.fixture(scope="session")
+def used_spaces() -> Iterator[list[Space]]:
+    """All namespaces of this session. They go while the next journey runs; at the end none may be stuck."""
+    spaces: list[Space] = []
+    yield spaces
+    names = [space.name for space in spaces]
+    if names:
+        release.kubectl(
+            "delete",
+            "namespace",
+            *names,
+            "--ignore-not-found",
+            f"--timeout={DELETE_SECONDS}s",
+            timeout=DELETE_SECONDS + 30,
+        )
+
+
+@pytest.fixture
+def make_space(
+    cluster_api: Api, messages: Messages, used_spaces: list[Space], request: pytest.FixtureRequest
+) -> Iterator[SpaceMaker]:
+    mine: list[Space] = []
+
+    def make(journey: str) -> Space:
+        space = Space(cluster_api, messages, journey)
+        space.create()
+        mine.append(space)
+        used_spaces.append(space)
+        return space
+
+    request.node.stash[report.SPACES] = mine
+    yield make
+    for space in mine:
+        release.kubectl("delete", "namespace", space.name, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def space(make_space: SpaceMaker, request: pytest.FixtureRequest) -> Space:
+    """A fresh namespace, named after the file of the journey."""
+    return make_space(request.path.stem.removeprefix("test_").replace("_", "-")[:24].rstrip("-"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure is told with all that the cluster knows about it."""
+    outcome = yield
+    if outcome.failed and outcome.when == "call":
+        outcome.sections += report.sections(item.stash.get(report.SPACES, []))
+    return outcome
