@@ -50,11 +50,19 @@ def admit(obj: dict[str, Any]) -> dict[str, Any]:
     missing = [part for part in root.get("required", ()) if part not in parts]
     if missing:
         raise errors.Refused(f"{missing[0]}: Required value", 422, "Invalid")
-    stored = {part: _filled(value, root["properties"][part]) for part, value in parts.items()}
-    for part, value in stored.items():
-        _validate(obj["kind"], part, json.dumps(value, sort_keys=True))
+    stored = {part: _admitted(obj["kind"], part, json.dumps(value)) for part, value in parts.items()}
     _check_name(obj)
     return {**obj, **stored}
+
+
+@functools.lru_cache(maxsize=20_000)
+def _admitted(kind: str, part: str, text: str) -> Any:
+    """By its text, since the same object is written again and again."""
+    value = _filled(json.loads(text), schema(kind)["properties"][part])
+    for problem in _validator(kind, part).iter_errors(value):
+        path = ".".join(str(item) for item in (part, *problem.absolute_path))
+        raise errors.Refused(f"{kind}: {path}: Invalid value: {problem.message}", 422, "Invalid")
+    return value
 
 
 def _filled(value: Any, node: Schema) -> Any:
@@ -71,14 +79,6 @@ def _filled(value: Any, node: Schema) -> Any:
         if key not in filled and "default" in child:
             filled[key] = _filled(copy.deepcopy(child["default"]), child)
     return filled
-
-
-@functools.lru_cache(maxsize=20_000)
-def _validate(kind: str, part: str, text: str) -> None:
-    """By its text, since the same object is written again and again."""
-    for problem in _validator(kind, part).iter_errors(json.loads(text)):
-        path = ".".join(str(item) for item in (part, *problem.absolute_path))
-        raise errors.Refused(f"{kind}: {path}: Invalid value: {problem.message}", 422, "Invalid")
 
 
 def _check_name(obj: dict[str, Any]) -> None:

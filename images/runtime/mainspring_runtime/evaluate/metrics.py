@@ -11,7 +11,7 @@ classes: unweighted means over classes, one against the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,16 @@ class Predictions:
     @property
     def task(self) -> str:
         return CLASSIFICATION if self.classes else REGRESSION
+
+    def take(self, index: Array) -> Predictions:
+        """The rows at these positions, or where this mask is true."""
+        return replace(
+            self,
+            target=self.target[index],
+            predicted=self.predicted[index],
+            probabilities=None if self.probabilities is None else self.probabilities[index],
+            scores=None if self.scores is None else self.scores[index],
+        )
 
     def positives(self) -> tuple[int, ...]:
         """The classes over which one-against-the-rest metrics are averaged."""

@@ -14,11 +14,6 @@ from mainspring_runtime.model.signature import Label
 from mainspring_runtime.prepared import Rows
 
 
-def predict(predictor: Predictor, rows: Rows, classes: Sequence[Label] | None = None) -> Predictions:
-    """Predict the rows and arrange the result; see `outputs` and `arrange`."""
-    return arrange(predictor, rows, outputs(predictor, rows.columns), classes)
-
-
 def outputs(predictor: Predictor, columns: Columns) -> dict[str, Array]:
     """All outputs for the rows. Raises `PermanentError("PredictionFailed")` when the model refuses them."""
     try:
@@ -28,9 +23,11 @@ def outputs(predictor: Predictor, columns: Columns) -> dict[str, Array]:
         raise PermanentError("PredictionFailed", f"{name} was trained but cannot predict other rows: {error}") from error
 
 
-def arrange(predictor: Predictor, rows: Rows, found: Columns, classes: Sequence[Label] | None = None) -> Predictions:
-    """Outputs as metrics take them. `classes` (default: the model's own) fixes the class indexes, so that two models can
-    be compared.
+def arrange(
+    predictor: Predictor, rows: Rows, found: Columns, classes: Sequence[Label] | None = None, positive: Label | None = None
+) -> Predictions:
+    """Outputs as metrics take them. `classes` and `positive` (default: the model's own) can be given so that two models
+    are looked at alike.
 
     Raises `PermanentError("UnknownClass")` for a row whose class is not among them.
     """
@@ -44,7 +41,7 @@ def arrange(predictor: Predictor, rows: Rows, found: Columns, classes: Sequence[
         target=_indexes(rows.target, order),
         predicted=_indexes(found["predict"], order),
         classes=len(order),
-        positive=_positive(predictor, order),
+        positive=_positive(predictor, order, positive),
         probabilities=raw if scores == "predict_proba" else None,
         scores=raw,
     )
@@ -65,10 +62,11 @@ def _aligned(scores: Array, own: Sequence[Label], order: Sequence[Label], name: 
     return aligned
 
 
-def _positive(predictor: Predictor, order: Sequence[Label]) -> int | None:
-    if len(order) != 2 or predictor.document.classes is None:
+def _positive(predictor: Predictor, order: Sequence[Label], given: Label | None) -> int | None:
+    document = predictor.document
+    if len(order) != 2 or document.classes is None:
         return None
-    return order.index(predictor.document.classes[predictor.document.positive_index])
+    return order.index(document.classes[document.positive_index] if given is None else given)
 
 
 def _indexes(labels: Array, order: Sequence[Label]) -> Array:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mainspring.api import contract
 from mainspring.api.contract import TrainReport, TrainTask
-from mainspring_runtime import artifacts, reporting
+from mainspring_runtime import artifacts, reporting, threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import predictor as predictors
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import read_dataset
-from mainspring_runtime.train import container, fitting, outcome, threads, training, version, watching
+from mainspring_runtime.train import container, outcome, training, version, watching
 
 Say = Callable[[int, str], None]
 
@@ -49,7 +49,7 @@ def train(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRepo
     dataset = read_dataset(source)
     say(5, "Reading")
     splits = outcome.read_splits(dataset)
-    with fitting.limited_threads(thread_count):
+    with threads.limited(thread_count):
         trained = training.train(dataset, splits.train, splits.validation, estimator, task.spec.seed, _within(say))
         say(75, "Proving the fast path")
         trained = version.write_model(directory, trained, dataset, splits.train, task.spec.seed, thread_count)

@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from mainspring.api import contract
 from mainspring.api.contract import ProgressReport, TrainReport, TrainTask
 from mainspring.api.v1alpha1.trainingrun import REGRESSION_METRICS, Metric, MetricValue
-from mainspring_runtime import artifacts
+from mainspring_runtime import artifacts, threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import COLUMNS_FILE, DATASET_FILE, PreparedDataset, read_dataset
-from mainspring_runtime.train import fitting, foreign, outcome, version, watching
+from mainspring_runtime.train import foreign, outcome, version, watching
 from mainspring_runtime.train.outcome import Splits
 from mainspring_runtime.train.version import Result
 
@@ -60,7 +60,7 @@ def publish(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRe
     directory = Path(os.environ.get(contract.ENV_OUTPUT, work / "output"))
     for event in _events():
         say(event.percent * 8 // 10, event.stage)
-    with tempfile.TemporaryDirectory(dir=work) as temporary, fitting.limited_threads(thread_count):
+    with tempfile.TemporaryDirectory(dir=work) as temporary, threads.limited(thread_count):
         artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, Path(temporary))
         dataset = read_dataset(Path(temporary))
         splits = outcome.read_splits(dataset)

@@ -8,19 +8,16 @@ training rows differ from all others. Test rows never come here.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import parallel_config
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
-from threadpoolctl import threadpool_limits
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import labels
@@ -130,16 +127,6 @@ def tuned_threshold(probability: Array, positive: Array) -> float:
     thresholds = (ranked[cuts] + ranked[cuts + 1]) / 2
     best = thresholds[np.isclose(f1[cuts], f1[cuts].max(), rtol=0, atol=1e-12)]
     return float(best[np.argmin(np.abs(best - labels.DEFAULT_THRESHOLD))])
-
-
-@contextmanager
-def limited_threads(threads: int) -> Iterator[None]:
-    """All that computes inside uses at most so many threads, and nothing starts processes.
-
-    The number is given from outside and not as `n_jobs`, which would be stored in the model.
-    """
-    with threadpool_limits(threads), parallel_config(backend="threading", n_jobs=threads):
-        yield
 
 
 def _predict(model: Any, method: str, table: Any) -> Array:

@@ -9,11 +9,11 @@ from pathlib import Path
 from mainspring.api.contract import TrainReport, TrainTask
 from mainspring.api.v1alpha1.dataset import Task
 from mainspring.api.v1alpha1.datasetversion import SplitCounts
-from mainspring.api.v1alpha1.trainingrun import MAX_TENSORS, Evaluation, Metric
+from mainspring.api.v1alpha1.trainingrun import Evaluation, Metric
 from mainspring_runtime import artifacts
 from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.evaluate import describing, predicting
 from mainspring_runtime.evaluate import metrics as table
-from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.evaluate.measuring import measure
 from mainspring_runtime.evaluate.metrics import Predictions
 from mainspring_runtime.model.document import ModelDocument
@@ -78,7 +78,7 @@ def unlabelled(splits: Splits) -> list[str]:
 def publish(directory: Path, task: TrainTask, document: ModelDocument, signature: Signature, result: Result, threads: int) -> TrainReport:
     """Upload the version and describe it."""
     published = artifacts.publish(directory, task.destination)
-    inputs, outputs = version.tensors(signature, MAX_TENSORS)
+    inputs, outputs = describing.tensors(signature)
     return TrainReport(
         digest=published.digest,
         model_digest=document.model_digest,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mainspring.api.contract import TrainTask
-from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue, TensorSpec
+from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue
 from mainspring_runtime import artifacts
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import document as documents
@@ -107,13 +107,6 @@ def metrics_document(result: Result) -> dict[str, Any]:
         "primary": result.primary,
         "rows": dict(result.rows),
     }
-
-
-def tensors(described: Signature, limit: int) -> tuple[list[TensorSpec], list[TensorSpec]]:
-    """Inputs (the first `limit`) and outputs as a report has them."""
-    inputs = [TensorSpec(name=column.name, datatype=column.datatype, nullable=column.nullable) for column in described.inputs[:limit]]
-    outputs = [TensorSpec(name=output.name, datatype=output.datatype, shape=list(output.shape)) for output in described.outputs]
-    return inputs, outputs
 
 
 def lock() -> str:

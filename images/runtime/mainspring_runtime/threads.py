@@ -1,10 +1,15 @@
-"""How many threads a training may use. Recorded, because some estimators give other last digits with other numbers."""
+"""How many threads a Job may use. Recorded, because some estimators give other last digits with other numbers."""
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+
+from joblib import parallel_config
+from threadpoolctl import threadpool_limits
 
 from mainspring.api.v1alpha1.common import Resources
 from mainspring_runtime.serve import cpu
@@ -18,6 +23,16 @@ def available(resources: Resources | None) -> int:
         return cpu.thread_count()
     asked = _asked(resources)
     return max(1, min(UNLIMITED_THREADS if asked is None else asked, len(os.sched_getaffinity(0))))
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """All that computes inside uses at most so many threads, and nothing starts processes.
+
+    The number is given from outside and not as `n_jobs`, which would be stored in the model.
+    """
+    with threadpool_limits(threads), parallel_config(backend="threading", n_jobs=threads):
+        yield
 
 
 def _asked(resources: Resources | None) -> int | None:

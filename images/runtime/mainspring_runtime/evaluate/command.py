@@ -1,0 +1,98 @@
+"""The command `evaluate`: verify every byte of a version, load it as a server would, and compare it with the champion."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mainspring.api import contract
+from mainspring.api.contract import ArtifactRef, EvaluateReport, EvaluateTask
+from mainspring.api.v1alpha1.model import ModelSpec
+from mainspring_runtime import artifacts, reporting, threads
+from mainspring_runtime.evaluate import comparison, describing
+from mainspring_runtime.model import predictor as predictors
+from mainspring_runtime.model.predictor import Predictor
+from mainspring_runtime.prepared import PreparedDataset, read_dataset
+
+Say = Callable[[int, str], None]
+
+
+def main(argv: Sequence[str]) -> None:
+    """The command: task in, report and outcome out. Raises `JobError`."""
+    parser = argparse.ArgumentParser(prog=argv[0], description="Verify a model version and compare it with the champion.")
+    parser.add_argument("--work", type=Path, default=Path(contract.WORK_DIR), help="directory for downloads (default: %(default)s)")
+    work = parser.parse_args(argv[1:]).work
+    report = evaluate(reporting.load_task(EvaluateTask), work, threads.available(None), reporting.progress)
+    reporting.report(report)
+    reporting.finish(contract.Outcome(outcome="Succeeded", digest=report.digest))
+
+
+def evaluate(task: EvaluateTask, work: Path, thread_count: int, say: Say) -> EvaluateReport:
+    """Raises `PermanentError` when the version is not what it says it is."""
+    say(5, "Fetching the version")
+    directory = work / "candidate"
+    size = _fetch(task.artifact, directory)
+    say(30, "Loading it as a server would")
+    with threads.limited(thread_count):
+        predictor, notes = load_both_paths(directory, task.model.spec, thread_count)
+        compared = []
+        if task.comparison is not None:
+            say(50, "Comparing with the champion")
+            compared = comparison.compare(
+                task.comparison,
+                predictor,
+                load_champion=lambda: _champion(task, work, thread_count),
+                load_dataset=lambda: _dataset(task, work),
+            )
+    inputs, outputs = describing.tensors(predictor.signature)
+    say(100, "Done")
+    return EvaluateReport(
+        digest=task.artifact.digest,
+        size=size,
+        format=predictor.document.format,
+        inputs=inputs,
+        outputs=outputs,
+        compared=compared,
+        notes=notes,
+    )
+
+
+def load_both_paths(directory: Path, spec: ModelSpec, thread_count: int) -> tuple[Predictor, list[str]]:
+    """The predictor that a server would have. What it may fall back to is loaded and proved as well.
+
+    Raises `PermanentError` as `model.predictor.load` does.
+    """
+    trusted = spec.trusted_types or ()
+    found = predictors.load(directory, trusted_types=trusted, allow_pickle=spec.allow_pickle, threads=thread_count)
+    if found.path == "onnx" and found.document.file is not None:
+        predictors.load(directory, trusted_types=trusted, allow_pickle=spec.allow_pickle, path="sklearn")
+    return found, [_PATH_NOTES[found.path] + (f": {found.fallback_reason}" if found.fallback_reason else "")]
+
+
+def _champion(task: EvaluateTask, work: Path, thread_count: int) -> Predictor:
+    assert task.comparison is not None
+    directory, spec = work / "champion", task.model.spec
+    _fetch(task.comparison.champion, directory)
+    return predictors.load(directory, trusted_types=spec.trusted_types or (), allow_pickle=spec.allow_pickle, threads=thread_count)
+
+
+def _dataset(task: EvaluateTask, work: Path) -> PreparedDataset:
+    assert task.comparison is not None
+    directory = work / "dataset"
+    _fetch(task.comparison.dataset, directory)
+    return read_dataset(directory)
+
+
+def _fetch(reference: ArtifactRef, directory: Path) -> int:
+    """Download and verify into an empty directory; returns the size in bytes."""
+    shutil.rmtree(directory, ignore_errors=True)
+    return artifacts.fetch(reference.uri, reference.digest, directory).size
+
+
+_PATH_NOTES = {
+    "onnx": "answers by ONNX Runtime",
+    "sklearn": "answers by scikit-learn",
+    "custom": "in a custom format: its bytes are verified, but it cannot be run here",
+}

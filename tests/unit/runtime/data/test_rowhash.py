@@ -1,0 +1,80 @@
+"""The row hash: fixed for ever, equal for equal values, even over 64 bits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mainspring_runtime.data.rowhash import Words, hash_rows
+
+
+def hashes(*columns: Any) -> Words:
+    return hash_rows(pa.record_batch({f"c{index}": column for index, column in enumerate(columns)}), [f"c{index}" for index in range(len(columns))])
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (pa.array([1], pa.int64()), 0),
+        (pa.array(["row-1"]), 0),
+        (pa.array([0.5]), 0),
+        (pa.array([2**62 + 1]), 0),
+        (pa.array([None], pa.string()), 0),
+    ],
+)
+def test_known_values(array: Any, expected: int) -> None:
+    """If one of these changes, every row of every dataset changes sides: ALGORITHM must change with it."""
+    assert hashes(array)[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (pa.array([1, -7, 2**40, None]), pa.array([1.0, -7.0, 2.0**40, None])),
+        (pa.array([0.0]), pa.array([-0.0])),
+        (pa.array([True, False]), pa.array([1, 0])),
+        (pa.array(["a", "b", None]), pa.array(["b", "a", None, "a"]).take([1, 0, 2])),
+        (pa.array([datetime(2026, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC")), pa.array([1767225600000000])),
+    ],
+)
+def test_equal_values_hash_equally(one: Any, other: Any) -> None:
+    assert hashes(one).tolist() == hashes(other).tolist()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([2**62, 2**62 + 1, 2**62 + 2, None, 0]),
+        pa.array(["", None, "a", "A", "a "]),
+        pa.array([0.1, np.nextafter(0.1, 1), 0.0, None, 1e300]),
+    ],
+)
+def test_different_values_hash_differently(array: Any) -> None:
+    assert len(set(hashes(array).tolist())) == len(array)
+
+
+def test_a_value_does_not_depend_on_its_neighbours() -> None:
+    """A missing value beside it must not turn a large integer into a rounded float."""
+    large = 2**62 + 1
+    assert hashes(pa.array([large, None]))[0] == hashes(pa.array([large, 5]))[0]
+
+
+def test_the_order_of_columns_counts() -> None:
+    assert hashes(pa.array([1]), pa.array([2]))[0] != hashes(pa.array([2]), pa.array([1]))[0]
+    assert hashes(pa.array([1]), pa.array([1]))[0] != hashes(pa.array([2]), pa.array([2]))[0]
+
+
+@pytest.mark.parametrize("array", [pa.array(range(100_000)), pa.array(np.arange(100_000) / 64), pa.array([f"id-{n}" for n in range(20_000)])])
+def test_hashes_are_even_in_every_bit(array: Any) -> None:
+    found = hashes(array)
+    for bit in range(64):
+        ones = int(((found >> np.uint64(bit)) & np.uint64(1)).sum())
+        assert abs(ones - len(array) / 2) < 5 * np.sqrt(len(array)) / 2, bit
+    counts = np.bincount((found >> np.uint64(58)).astype(int), minlength=64)
+    expected = len(array) / 64
+    # Chi-squared with 63 degrees of freedom exceeds 125 once in a million times.
+    assert ((counts - expected) ** 2 / expected).sum() < 125
