@@ -44,3 +44,8 @@ def model(name: str = "tumours", **spec: Any) -> Manifest:
 
 def service(name: str = "tumours", **spec: Any) -> Manifest:
     return manifest("InferenceService", name, {"model": {"name": "tumours"}, **spec})
+
+
+def version(number: int = 1, model: str = "tumours", **spec: Any) -> Manifest:
+    """A ModelVersion that somebody imports."""
+    return manifest("ModelVersion", f"{model}-v{number}", {"model": model, "number": number, **spec})

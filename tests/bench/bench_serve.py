@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import uvloop
+from sklearn.datasets import load_breast_cancer
 
 from mainspring_runtime.serve.http import Receive, Response, Scope, Send, respond
 from tests.unit.runtime.serve import artifact
@@ -36,7 +37,9 @@ from tests.unit.runtime.train import prepared_data
 CONNECTIONS = 16
 FEATURES = 20
 PATH = "/v2/models/m/infer"
-CONSTANT = b'{"model_name":"m","model_version":"1","outputs":[{"name":"predict","datatype":"BYTES","shape":[1],"data":["B"]}]}'
+CONSTANT = (
+    b'{"model_name":"m","model_version":"1","outputs":[{"name":"predict","datatype":"BYTES","shape":[1],"data":["B"]}]}'
+)
 MODELS: dict[str, dict[str, Any]] = {
     "logistic regression": {"class": "sklearn.linear_model.LogisticRegression"},
     "random forest of 100 trees": {"class": "sklearn.ensemble.RandomForestClassifier"},
@@ -77,19 +80,31 @@ def main() -> None:
 def print_table(targets: Sequence[Target]) -> None:
     print(f"{'':46}{'requests/s':>12}{'CPU µs/request':>16}{'× bare':>8}")
     for target in targets:
-        ratio = statistics.median(cost / bare_cost for cost, bare_cost in zip(target.costs, targets[0].costs, strict=True))
-        print(f"{target.name:46}{statistics.median(target.rates):12.0f}{statistics.median(target.costs):16.1f}{ratio:8.2f}")
+        ratio = statistics.median(
+            cost / bare_cost for cost, bare_cost in zip(target.costs, targets[0].costs, strict=True)
+        )
+        print(
+            f"{target.name:46}{statistics.median(target.rates):12.0f}{statistics.median(target.costs):16.1f}{ratio:8.2f}"
+        )
 
 
 def bodies() -> dict[str, bytes]:
     """The same row in both forms that a table may have."""
     row = [round(10 + index * 1.37, 2) for index in range(FEATURES)]
-    names = list(prepared_data.load_breast_cancer().feature_names[:FEATURES])
-    columns = [{"name": name.replace(" ", "_"), "shape": [1], "datatype": "FP64", "data": [value]} for name, value in zip(names, row, strict=True)]
+    columns = [
+        {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
+        for name, value in zip(feature_names(), row, strict=True)
+    ]
     return {
-        "one tensor": json.dumps({"inputs": [{"name": "x", "shape": [1, FEATURES], "datatype": "FP64", "data": row}]}).encode(),
+        "one tensor": json.dumps(
+            {"inputs": [{"name": "x", "shape": [1, FEATURES], "datatype": "FP64", "data": row}]}
+        ).encode(),
         f"{FEATURES} columns": json.dumps({"inputs": columns}).encode(),
     }
+
+
+def feature_names() -> list[str]:
+    return [name.replace(" ", "_") for name in load_breast_cancer().feature_names[:FEATURES]]
 
 
 @contextmanager
@@ -122,8 +137,7 @@ def serve_bare() -> None:
 
 def models(directory: Path, stack: ExitStack) -> Iterator[Target]:
     """One server for each model; the first is also asked column by column."""
-    names = [name.replace(" ", "_") for name in prepared_data.load_breast_cancer().feature_names[:FEATURES]]
-    dataset = prepared_data.breast_cancer(directory / "dataset", features=names)
+    dataset = prepared_data.breast_cancer(directory / "dataset", features=feature_names())
     for index, (name, estimator) in enumerate(MODELS.items()):
         root = directory / str(index)
         root.mkdir()
@@ -185,9 +199,19 @@ def cpu_seconds(pid: int) -> float:
 def run_wrk(target: Target, seconds: float) -> int:
     """Requests answered by 200 within the time."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [[{target.body.decode()}]]\n')
+        script.write(
+            f'wrk.method = "POST"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [[{target.body.decode()}]]\n'
+        )
         script.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", script.name, f"http://127.0.0.1:{target.port}{PATH}"]
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{CONNECTIONS}",
+            f"-d{max(1, round(seconds))}s",
+            "-s",
+            script.name,
+            f"http://127.0.0.1:{target.port}{PATH}",
+        ]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in output, output
     found = re.search(r"(\d+) requests in", output)

@@ -53,7 +53,12 @@ def from_store() -> dict[str, float]:
     say(f"putting a CSV into the store: s3://ns-{space}/{key}")
     store.put(space, key, _csv())
     release.kubectl("apply", "-f", str(EXAMPLES / "01-first-loop" / "csv"))
-    cast = [Character("dataset", "tumours-csv"), Character("trainingrun", "tumours-boosting")]
+    cast = [
+        Character("dataset", "tumours-csv"),
+        Character("trainingrun", "tumours-logistic"),
+        Character("modelversion", "tumours-v2"),
+        Character("inferenceservice", "tumours", "Serving"),
+    ]
     return story.follow(space, cast, WAIT_SECONDS)
 
 
@@ -113,9 +118,7 @@ def _shown(value: Any) -> str:
 
 
 def _csv() -> bytes:
-    """The breast cancer data as a CSV file with an identifier for each row."""
-    table = samples.table("breast_cancer")
-    keyed = table.add_column(0, "sample_id", [[f"s{number:04d}" for number in range(table.num_rows)]])
+    """The breast cancer data as a CSV file."""
     text = io.BytesIO()
-    pyarrow.csv.write_csv(keyed, text)
+    pyarrow.csv.write_csv(samples.table("breast_cancer"), text)
     return text.getvalue()

@@ -37,18 +37,21 @@ def follow(namespace: str, cast: Sequence[Character], seconds: float) -> dict[st
     started, told, done = time.monotonic(), {}, {}
 
     def check() -> str | None:
+        missing = []
         for one in cast:
-            ready = _ready(get(namespace, one))
+            obj = get(namespace, one)
+            ready = _condition(obj, "Ready")
             line = f"{ready.get('reason', 'Pending')}: {ready.get('message', 'not looked at yet')}"
             if told.get(one) != line:
                 told[one] = line
                 say(f"  {one!s:<34} {line}")
             if _is_done(one, ready):
                 done.setdefault(str(one), time.monotonic() - started)
-            elif _is_stalled(namespace, one):
+                continue
+            missing.append(str(one))
+            if _condition(obj, "Stalled").get("status") == "True":
                 raise StoryFailed(f"{one} stalled: {line}")
-        missing = [str(one) for one in cast if not _is_done(one, _ready(get(namespace, one)))]
-        return None if not missing else f"not ready: {', '.join(missing)}"
+        return f"not ready: {', '.join(missing)}" if missing else None
 
     try:
         wait.until(check, seconds)
@@ -63,10 +66,6 @@ def get(namespace: str, one: Character) -> Json:
     return found
 
 
-def _ready(obj: Json) -> Json:
-    return _condition(obj, "Ready")
-
-
 def _condition(obj: Json, kind: str) -> Json:
     conditions = (obj.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
@@ -75,6 +74,3 @@ def _condition(obj: Json, kind: str) -> Json:
 def _is_done(one: Character, ready: Json) -> bool:
     return ready.get("status") == "True" and one.until in ("", ready.get("reason"))
 
-
-def _is_stalled(namespace: str, one: Character) -> bool:
-    return _condition(get(namespace, one), "Stalled").get("status") == "True"

@@ -21,9 +21,9 @@ def from_file(name: str, file: str, **spec: Any) -> Manifest:
 def test_each_fault_is_named_with_what_to_do(space: Space) -> None:
     files = {
         "good.csv": GOOD,
-        "quotes.csv": GOOD.replace("7,red,b", '7,"red,b'),
-        "ragged.csv": GOOD.replace("7,red,b", "7,red,b,7,7"),
-        "text.csv": GOOD.replace("7,red,b", "seven,red,b"),
+        "quotes.csv": GOOD.replace("\n7,red,b", '\n7,"red,b'),
+        "ragged.csv": GOOD.replace("\n7,red,b", "\n7,red,b,7,7"),
+        "text.csv": GOOD.replace("\n7,red,b", "\nseven,red,b"),
         "empty.csv": "size,colour,kind\n",
     }
     space.apply(
@@ -35,18 +35,23 @@ def test_each_fault_is_named_with_what_to_do(space: Space) -> None:
         from_file("absent-column", "good.csv", columns=[*COLUMNS, {"name": "weight", "type": "Float"}]),
         from_file("empty", "empty.csv"),
         from_file("no-key", "gone.csv"),
-        from_file("bad-sql", "good.csv", checks=[{"name": "small", "sql": "SELECT * FROM dataset WHERE sise > 9"}]),
     )
     # The field of the spec that was mistyped, what it said, and the column that was probably meant.
-    space.failed("Dataset", "typo", "TargetNotFound", ["spec.target", "kindd", "kind"])
-    space.failed("Dataset", "quotes", "InvalidCSV", ["quotes.csv", "8"])
-    space.failed("Dataset", "ragged", "InvalidCSV", ["ragged.csv"])
-    space.failed("Dataset", "text", "InvalidRows", ["size", "maxInvalidFraction"])
-    space.failed("Dataset", "absent-column", "ColumnNotFound", ["weight", "spec.columns"])
-    space.failed("Dataset", "empty", "NoRows", ["empty.csv"])
-    space.failed("Dataset", "no-key", "SourceNotFound", ["gone.csv"])
-    space.failed("Dataset", "bad-sql", "InvalidSQL", ["small", "sise"])
+    space.failed("Dataset", "typo", "MissingColumn", ["spec.target", "'kindd'", "did you mean 'kind'?"])
+    space.failed("Dataset", "quotes", "SourceUnreadable", ["files/quotes.csv", "Line: 9", "quote"])
+    space.failed(
+        "Dataset", "ragged", "SourceUnreadable", ["files/ragged.csv", "Line: 9", "Expected Number of Columns: 3"]
+    )
+    space.failed("Dataset", "text", "InvalidRows", ["1 of 40 rows", "size", "not a number", "spec.maxInvalidFraction"])
+    space.failed("Dataset", "absent-column", "MissingColumn", ["spec.columns[2].name", "'weight'"])
+    space.failed("Dataset", "empty", "NoRows", ["spec.source"])
+    space.failed("Dataset", "no-key", "SourceNotFound", ["files/gone.csv", "spec.source.configMap", "next try in"])
     assert not space.list("DatasetVersion")
+    # A check whose SQL is wrong is a check that was not passed.
+    space.apply(
+        from_file("bad-sql", "good.csv", checks=[{"name": "small", "sql": "SELECT * FROM dataset WHERE sise > 9"}])
+    )
+    space.failed("Dataset", "bad-sql", "ChecksFailed", ['check "small"', '"sise" not found', '"size"'])
 
 
 def test_a_broken_check_keeps_the_current_version(space: Space) -> None:
@@ -56,9 +61,7 @@ def test_a_broken_check_keeps_the_current_version(space: Space) -> None:
 
     space.apply(manifests.config_map("files", **{"good.csv": GOOD.replace("\n7,", "\n-7,")}))
     space.annotate("Dataset", "parts", refresh="monday")
-    broken = space.failed(
-        "Dataset", "parts", "ChecksFailed", ["sizes-are-positive", "1 row", f"{first} stays current"]
-    )
+    broken = space.failed("Dataset", "parts", "ChecksFailed", ["sizes-are-positive", "1 row", f"{first} stays current"])
     assert broken["status"]["current"] == first
     latest = space.get("DatasetVersion", broken["status"]["latest"])
     assert objects.condition_is(latest, "Valid", "False")
@@ -71,7 +74,7 @@ def test_a_broken_check_keeps_the_current_version(space: Space) -> None:
 
 def test_bad_data_that_was_corrected_is_looked_at_again(space: Space) -> None:
     space.apply(manifests.config_map("files", **{"a.csv": GOOD.replace("kind", "sort")}), from_file("parts", "a.csv"))
-    space.failed("Dataset", "parts", "TargetNotFound", ["spec.target", "mainspring.dev/refresh"])
+    space.failed("Dataset", "parts", "MissingColumn", ["spec.target", "mainspring.dev/refresh"])
     space.apply(manifests.config_map("files", **{"a.csv": GOOD}))
     space.annotate("Dataset", "parts", refresh="corrected")
     space.current("Dataset", "parts", "Current", heals=True)

@@ -16,7 +16,6 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest, Object, Ref
 from tests.sim.server import ApiServer
 
-
 Losses = Container[int]
 
 

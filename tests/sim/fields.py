@@ -14,7 +14,9 @@ from tests.sim import schemas
 
 Path = tuple[Any, ...]  # str for a key, tuple of (key, value) for an item of a merged list
 Fields = frozenset[Path]
-IDENTITY = frozenset({("apiVersion",), ("kind",)} | {("metadata", k) for k in ("name", "namespace", "uid", "resourceVersion")})
+IDENTITY = frozenset(
+    {("apiVersion",), ("kind",)} | {("metadata", k) for k in ("name", "namespace", "uid", "resourceVersion")}
+)
 
 
 def owned(kind: str, manifest: dict[str, Any]) -> Fields:

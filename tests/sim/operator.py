@@ -43,7 +43,7 @@ class Operator:
         """What the watches have to say, but for those that are held back."""
         if self._seen_version == self._server.version and not self.held_back:
             return
-        self._seen_version = self._server.version
+        self._seen_version = 0 if self.held_back else self._server.version
         for kind in WATCHED:
             if kind not in self.held_back:
                 self._deliver(kind)

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mainspring.api.v1alpha1 import BY_KIND
 from tests import builders
 from tests.sim.simulation import Simulation, Snapshot
 from tests.sim.workloads import HANGS, Ends
@@ -26,6 +27,7 @@ class Wait:
         sim.advance(self.seconds)
 
 
+OUR_KINDS = tuple(BY_KIND)
 AUC = {"name": "good", "metric": "roc_auc", "minimum": 0.9}
 NOT_WORSE = {"name": "not-worse", "metric": "roc_auc", "versusChampion": {"margin": 0.01}}
 RETRY = Ends(1, "OutOfLuck", "try again")

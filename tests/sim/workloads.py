@@ -33,7 +33,11 @@ class Ends:
     kubernetes_reason: str = "Error"
 
     def termination_message(self) -> str:
-        outcome = {"outcome": "Failed" if self.exit_code else "Succeeded", "reason": self.reason, "message": self.message}
+        outcome = {
+            "outcome": "Failed" if self.exit_code else "Succeeded",
+            "reason": self.reason,
+            "message": self.message,
+        }
         return json.dumps(outcome) if self.reason or not self.exit_code else ""
 
 
@@ -112,7 +116,11 @@ class Workloads:
             return
         name = objects.name(job)
         number = sum(r.kind == "Pod" and r.name.startswith(name) for r in self.server.made)
-        labels = {**job["spec"]["template"]["metadata"]["labels"], "job-name": name, "batch.kubernetes.io/job-name": name}
+        labels = {
+            **job["spec"]["template"]["metadata"]["labels"],
+            "job-name": name,
+            "batch.kubernetes.io/job-name": name,
+        }
         self._create_pod(job, f"{name}-{number}", labels, "Running")
         self._job_status(job, {"active": 1, "conditions": None})
 
@@ -124,7 +132,9 @@ class Workloads:
         about = {"kind": "Job", "name": target.name, "namespace": target.namespace, "uid": objects.uid(job)}
         metadata = {"name": name, "namespace": target.namespace}
         event = {"apiVersion": "v1", "kind": "Event", "metadata": metadata, "involvedObject": about}
-        self.server.create({**event, "reason": "FailedCreate", "message": message, "lastTimestamp": self.server.clock.text()})
+        self.server.create(
+            {**event, "reason": "FailedCreate", "message": message, "lastTimestamp": self.server.clock.text()}
+        )
 
     def _run(self, job: Object, pod: Object) -> None:
         behaviour = self._behaviour(objects.name(job))

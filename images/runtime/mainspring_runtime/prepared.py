@@ -167,7 +167,7 @@ def read_dataset(directory: Path) -> PreparedDataset:
             split_digest=facts.get("splitDigest"),
             data_cut=facts.get("dataCut"),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{DATASET_FILE} and {COLUMNS_FILE} do not describe a prepared dataset: {type(error).__name__}: {error}"
         raise PermanentError("InvalidDataset", message) from error
 

@@ -1,7 +1,11 @@
-"""Kubernetes Events about our objects. The same event again raises a count; losing one loses no state."""
+"""Kubernetes Events about our objects. The same event again raises a count; losing one loses no state.
+
+A namespace that is being deleted takes no new objects, Events included: that must not look like a failure.
+"""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +18,8 @@ from mainspring.plan.common.plan import Event
 MESSAGE_MAX = 1000
 COMPONENT = "mainspring"
 
+log = logging.getLogger("mainspring.events")
+
 
 async def publish(api: Api, about: Object, event: Event, now: datetime) -> None:
     """The name is a hash of what the event says, so a repetition finds its predecessor."""
@@ -22,6 +28,8 @@ async def publish(api: Api, about: Object, event: Event, now: datetime) -> None:
         await api.create(manifest)
     except errors.AlreadyExists:
         await _count_again(api, objects.ref(manifest), now)
+    except (errors.Refused, errors.NotFound) as error:
+        log.debug("%s: an Event was refused: %s", objects.ref(about), error)
 
 
 async def _count_again(api: Api, target: Ref, now: datetime) -> None:

@@ -20,8 +20,8 @@ BINS = 20
 MINIMUM_ROWS = 100
 # Numbers that nearly fill their range, each once, are row numbers; amounts and measurements leave gaps.
 DENSE_SHARE = 0.5
-UNIQUE_SHARE = 0.99
-ESTIMATED_SHARE = 0.9
+# Distinct counts above 10,000 are estimates with an error of one percent.
+UNIQUE_SHARE = 0.95
 # Of the variance, or of the errors of always guessing the commonest class, that row numbers alone explain.
 SUSPICIOUS_SHARE = 0.2
 SHOWN_COLUMNS = 3
@@ -66,11 +66,8 @@ def _suspicion(version: Version, summary: Summary) -> str | None:
 
 
 def _is_unique(version: Version, summary: Summary) -> bool:
-    """Whether nearly every row has its own value; the estimate that the profile has spares most columns the count."""
-    if summary.type not in (ColumnType.INTEGER, ColumnType.STRING) or summary.distinct < ESTIMATED_SHARE * version.rows:
-        return False
-    distinct = row(version.connection, f"SELECT count(DISTINCT {quoted(summary.name)}) FROM {PUBLISHED}")[0]
-    return bool(distinct >= UNIQUE_SHARE * version.rows)
+    """Whether nearly every row has its own value."""
+    return summary.type in (ColumnType.INTEGER, ColumnType.STRING) and summary.distinct >= UNIQUE_SHARE * version.rows
 
 
 def _is_dense(version: Version, summary: Summary) -> bool:
@@ -84,7 +81,7 @@ def _explained(version: Version, summary: Summary) -> float:
     if version.spec.task is Task.REGRESSION:
         means = f"SELECT avg(y) AS mean, count(*) AS n FROM ({binned}) GROUP BY bin"
         between = row(version.connection, f"SELECT sum(n * mean * mean) - sum(n * mean) ** 2 / sum(n) FROM ({means})")[0]
-        total = version.moments(version.spec.target).squares
+        total = version.statistics(version.spec.target).moments.squares
         return between / total if total else 0.0
     counts = f"SELECT bin, y, count(*) AS n FROM ({binned}) GROUP BY bin, y"
     right = row(version.connection, f"SELECT sum(best) FROM (SELECT max(n) AS best FROM ({counts}) GROUP BY bin)")[0]

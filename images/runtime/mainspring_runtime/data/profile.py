@@ -1,8 +1,8 @@
 """What is in each column: counts, range, mean and quantiles over all rows of the version.
 
-Everything is exact except distinct counts above 10,000 (HyperLogLog, as DuckDB has it) and quantiles of more than a
-million rows, which come from the first rows of each file in proportion: rows stand in hash order, so those are a
-random sample, and always the same one.
+Everything is exact except distinct counts above 10,000 (see `statistics`) and quantiles of more than a million rows,
+which come from the first rows of each file in proportion: rows stand in hash order, so those are a random sample, and
+always the same one.
 """
 
 from __future__ import annotations
@@ -10,25 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from mainspring.api.v1alpha1.dataset import ColumnType
 from mainspring_runtime.data.canonical import NUMERIC, TEXTUAL, Field
-from mainspring_runtime.data.engine import quoted, row, rows
+from mainspring_runtime.data.engine import quoted, rows
 from mainspring_runtime.data.roles import Role
+from mainspring_runtime.data.statistics import ColumnStatistics, Moments
 from mainspring_runtime.data.version import PUBLISHED, Version
-from mainspring_runtime.data.writing import AVERAGED, Moments
 from mainspring_runtime.errors import PermanentError
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 QUANTILE_ROWS = 1_000_000
-EXACT_DISTINCT = 10_000
-# HyperLogLog errs by a few percent: whatever may have up to EXACT_DISTINCT values is counted exactly.
-COUNTED_BELOW = 12_000
 CATEGORY_MAX_VALUES = 50
 CATEGORY_MAX_SHARE = 0.5
+AVERAGED = (ColumnType.FLOAT, ColumnType.INTEGER, ColumnType.BOOLEAN)
 MAX_CATEGORIES = 10_000
 TOP_VALUES = 10
 # Values of these identify people, so a profile shows their counts only.
@@ -59,55 +56,23 @@ class Summary:
 
 def summarise(version: Version) -> list[Summary]:
     """The columns in file order. Raises `PermanentError("TooManyCategories")`."""
-    facts = _facts(version)
-    return [_summary(version, field, facts[field.name]) for field in version.schema.fields]
+    return [_summary(version, field) for field in version.schema.fields]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """Aggregates that do not depend on the order of rows."""
-
-    present: int
-    distinct: int
-    minimum: Any = None
-    maximum: Any = None
-
-
-def _facts(version: Version) -> dict[str, Facts]:
-    """One pass over all columns, then one over each that has few distinct values, to count them exactly."""
-    fields = version.schema.fields
-    parts = [part for field in fields for part in _aggregates(field)]
-    values = iter(row(version.connection, f"SELECT {', '.join(parts)} FROM {PUBLISHED}"))
-    facts = {field.name: Facts(*(next(values) for _ in _aggregates(field))) for field in fields}
-    return {name: _counted(version, name, fact) if fact.distinct <= COUNTED_BELOW else fact for name, fact in facts.items()}
-
-
-def _counted(version: Version, name: str, fact: Facts) -> Facts:
-    """With an exact count. One column at a time: DuckDB reserves megabytes for each distinct aggregate of a query."""
-    counted = row(version.connection, f"SELECT count(DISTINCT {quoted(name)}) FROM {PUBLISHED}")[0]
-    return replace(fact, distinct=counted)
-
-
-def _aggregates(field: Field) -> list[str]:
-    column = quoted(field.name)
-    ordered = f"epoch_us({column})" if field.type is ColumnType.TIMESTAMP else column
-    counts = [f"count({column})", f"approx_count_distinct({column})"]
-    return counts + ([f"min({ordered})", f"max({ordered})"] if field.type in NUMERIC or ordered != column else [])
-
-
-def _summary(version: Version, field: Field, facts: Facts) -> Summary:
+def _summary(version: Version, field: Field) -> Summary:
+    found = version.statistics(field.name)
     summary = Summary(
         name=field.name,
-        type=_decided_type(field, facts),
+        type=_decided_type(field, found),
         role=version.schema.roles[field.name],
-        missing=version.rows - facts.present,
-        distinct=facts.distinct,
-        minimum=facts.minimum,
-        maximum=facts.maximum,
+        missing=found.missing,
+        distinct=found.sketch.count,
+        minimum=found.minimum,
+        maximum=found.maximum,
     )
-    if field.type in AVERAGED and facts.present:
-        summary = _with_moments(summary, version.moments(field.name))
-    if field.type in NUMERIC and facts.present:
+    if field.type in AVERAGED and found.present:
+        summary = _with_moments(summary, found.moments)
+    if field.type in NUMERIC and found.present:
         summary = replace(summary, quantiles=_quantiles(version, field.name))
     return _with_categories(version, summary) if summary.type is ColumnType.CATEGORY else summary
 
@@ -140,9 +105,9 @@ def _with_categories(version: Version, summary: Summary) -> Summary:
     return replace(summary, categories=tuple(sorted(value for value, _ in counts)), top=tuple(top))
 
 
-def _decided_type(field: Field, facts: Facts) -> ColumnType:
+def _decided_type(field: Field, found: ColumnStatistics) -> ColumnType:
     """Text with few distinct values is a Category, unless the type was declared or pinned."""
     if not field.inferred or field.type not in TEXTUAL:
         return field.type
-    few = 0 < facts.distinct <= CATEGORY_MAX_VALUES and facts.distinct < CATEGORY_MAX_SHARE * facts.present
+    few = 0 < found.sketch.count <= CATEGORY_MAX_VALUES and found.sketch.count < CATEGORY_MAX_SHARE * found.present
     return ColumnType.CATEGORY if few else ColumnType.STRING

@@ -89,7 +89,7 @@ def _require_columns(spec: DatasetSpec, columns: Sequence[str]) -> None:
     problems = [_missing(field, name, columns) for field, name in _references(spec) if name not in columns]
     if problems:
         shown = ", ".join(columns[:SHOWN_COLUMNS]) + (", …" if len(columns) > SHOWN_COLUMNS else "")
-        raise PermanentError("MissingColumn", f"{problems[0]}. The columns are: {shown}", problems)
+        raise PermanentError("MissingColumn", f"{problems[0]}; the columns are: {shown}", problems)
 
 
 def _missing(field: str, name: str, columns: Sequence[str]) -> str:

@@ -76,7 +76,8 @@ def open_source(spec: api.Source, places: Places) -> Source:
     from mainspring_runtime.data import objects, web
 
     if spec.config_map:
-        return ConfigMapSource(places.source / spec.config_map.key, f"key {spec.config_map.key} of ConfigMap {spec.config_map.name}")
+        # The key comes last: its ending tells the format, like that of a file's name.
+        return ConfigMapSource(places.source / spec.config_map.key, f"ConfigMap key {spec.config_map.name}/{spec.config_map.key}")
     if spec.sample:
         return SampleSource(spec.sample, places.downloads)
     uri = spec.uri or ""

@@ -73,5 +73,5 @@ def _too_many(spec: DatasetSpec, schema: Schema, broken: list[tuple[Rule, int]],
     if changed:
         message = f"columns changed their type since the current version ({', '.join(changed)}); {'; '.join(details)}; repair the data, or declare the new types in spec.columns"
         return PermanentError("SchemaChanged", message, details)
-    message = f"{invalid} of {total} rows are invalid, more than spec.maxInvalidFraction {spec.max_invalid_fraction:g} allows: {'; '.join(details)}"
+    message = f"{invalid} of {total} rows are invalid, more than spec.maxInvalidFraction {spec.max_invalid_fraction:g} allows: {'; '.join(details)}; correct them, or raise it to leave such rows out"
     return PermanentError("InvalidRows", message, details)

@@ -15,7 +15,8 @@ from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, literals
 from mainspring_runtime.data.reading import DATASET
 from mainspring_runtime.data.schema import Schema
 from mainspring_runtime.data.split import UNLABELLED
-from mainspring_runtime.data.writing import Moments, Written
+from mainspring_runtime.data.statistics import ColumnStatistics
+from mainspring_runtime.data.writing import Written
 
 PUBLISHED = f"{INTERNAL_SCHEMA}.published_rows"
 
@@ -35,8 +36,8 @@ class Version:
         """Rows of all published sides."""
         return sum(self.written.rows[side] for side in self.sides)
 
-    def moments(self, column: str) -> Moments:
-        """Of a numeric column, over all published rows."""
+    def statistics(self, column: str) -> ColumnStatistics:
+        """Over all published rows."""
         return self.written.total(self.sides, column)
 
     def view(self, side: str) -> str:

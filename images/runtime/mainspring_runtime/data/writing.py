@@ -1,7 +1,7 @@
 """Rows to Parquet, one file for each side, the same bytes for the same rows.
 
-Row groups have a fixed number of rows whatever the batches are that arrive, the writer's settings are fixed, and means
-are added up in file order, so neither the number of threads nor the memory limit shows in the result.
+Row groups have a fixed number of rows whatever the batches are that arrive, the writer's settings are fixed, and
+statistics are added up in file order, so neither the number of threads nor the memory limit shows in the result.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mainspring_runtime.data.engine import Connection, quoted, row
 from mainspring_runtime.data.rowhash import Words
 from mainspring_runtime.data.schema import Schema
 from mainspring_runtime.data.split import SIDES, WINDOWED, Splitter
+from mainspring_runtime.data.statistics import ColumnStatistics
 
 COMPRESSION = "zstd"
 CELLS_PER_GROUP = 2**20
@@ -37,36 +38,17 @@ ARROW_TYPES = {
     ColumnType.TIMESTAMP: pa.timestamp("us", tz="UTC"),
 }
 SIDE = "mainspring_side"
-AVERAGED = (ColumnType.FLOAT, ColumnType.INTEGER, ColumnType.BOOLEAN)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Count, mean and sum of squared deviations of the values that are present."""
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-
-    def __add__(self, other: Moments) -> Moments:
-        """Both together: Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm", 1979."""
-        count = self.count + other.count
-        if not count:
-            return self
-        delta = other.mean - self.mean
-        mean = self.mean + delta * other.count / count
-        return Moments(count, mean, self.squares + other.squares + delta * delta * self.count * other.count / count)
 
 
 @dataclass(frozen=True)
 class Written:
-    """Rows of each file, and the moments of each numeric column over the given sides."""
+    """For each file its rows, and the statistics of each column."""
 
     rows: Mapping[str, int]
-    moments: Mapping[str, Mapping[str, Moments]]
+    statistics: Mapping[str, Mapping[str, ColumnStatistics]]
 
-    def total(self, sides: Sequence[str], column: str) -> Moments:
-        return sum((self.moments[side][column] for side in sides), Moments())
+    def total(self, sides: Sequence[str], column: str) -> ColumnStatistics:
+        return sum((self.statistics[side][column] for side in sides), ColumnStatistics())
 
 
 def write(connection: Connection, splitter: Splitter, schema: Schema, files: Mapping[str, Path], work: Path) -> Written:
@@ -83,7 +65,7 @@ def write(connection: Connection, splitter: Splitter, schema: Schema, files: Map
         for table in ordering.in_order(tables, extended, ordering.bucket_count(count, len(arrow)), work):
             for side, part in _by_side(table):
                 writers[side].add(part)
-    return Written({side: writer.rows for side, writer in writers.items()}, {side: writer.moments for side, writer in writers.items()})
+    return Written({side: writer.rows for side, writer in writers.items()}, {side: writer.statistics for side, writer in writers.items()})
 
 
 def rows_per_group(columns: int) -> int:
@@ -101,8 +83,7 @@ class SideWriter:
         self._writer = pq.ParquetWriter(path, arrow, compression=COMPRESSION, use_dictionary=textual)
         self._group_rows = group_rows
         self._pending = arrow.empty_table()
-        self._averaged = [field.name for field in schema.fields if field.type in AVERAGED]
-        self.moments = dict.fromkeys(self._averaged, Moments())
+        self.statistics = dict.fromkeys(arrow.names, ColumnStatistics())
         self.rows = 0
 
     def __enter__(self) -> SideWriter:
@@ -123,18 +104,8 @@ class SideWriter:
     def _write(self, table: Any) -> None:
         self.rows += table.num_rows
         self._writer.write_table(table, row_group_size=table.num_rows)
-        for name in self._averaged:
-            self.moments[name] = self.moments[name] + moments_of(table.column(name))
-
-
-def moments_of(column: Any) -> Moments:
-    """Moments of an Arrow column, missing values left out."""
-    present = column.drop_null()
-    if not len(present):
-        return Moments()
-    values = present.to_numpy().astype(np.float64)
-    mean = float(values.mean())
-    return Moments(len(values), mean, float(np.square(values - mean).sum()))
+        for name, known in self.statistics.items():
+            self.statistics[name] = known.with_column(table.column(name))
 
 
 def _placed(batches: Iterable[Any], arrow: Any, splitter: Splitter) -> Iterator[tuple[Any, Words]]:

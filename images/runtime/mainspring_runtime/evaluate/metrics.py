@@ -229,8 +229,9 @@ def _calibration_error(predictions: Predictions) -> Statistic:
     """Expected calibration error over bins of equal mass, without the part that noise alone would give.
 
     Confidence is the probability of the positive class, or of the predicted one when there are more than two. A bin's
-    gap |d| overstates the true gap by about E|N(d, s)| - |d|, where s is the standard error of its observed frequency
-    (Kumar, Liang and Ma, "Verified Uncertainty Calibration", 2019); that is subtracted.
+    observed gap |d| overstates the true gap g by E|N(g, s)| - g, where s is the standard error of its observed frequency;
+    that is subtracted, as Kumar, Liang and Ma do ("Verified Uncertainty Calibration", 2019), with g² estimated by
+    d² - s² and not by d², which is too large just where the model is well calibrated.
     """
     confidence, correct = _confidence(predictions)
     order, starts = _tied_order(confidence)
@@ -245,7 +246,8 @@ def _calibration_error(predictions: Predictions) -> Statistic:
         frequency = _ratio(counts @ (member * correct[:, None]), size)
         gap = np.abs(_ratio(counts @ (member * confidence[:, None]), size) - frequency)
         error = np.sqrt(_ratio(frequency * (1 - frequency), size - 1))
-        unbiased = np.nan_to_num(2 * gap - _folded_mean(gap, error))
+        true_gap = np.sqrt(np.maximum(gap**2 - error**2, 0.0))
+        unbiased = np.nan_to_num(gap - (_folded_mean(true_gap, error) - true_gap))
         return np.asarray(np.maximum((unbiased * size).sum(axis=1) / size.sum(axis=1), 0.0))
 
     return statistic

@@ -72,7 +72,7 @@ def read_document(directory: Path) -> ModelDocument:
     except FileNotFoundError as error:
         message = f"there is no {FILE}; only directories written by a TrainingRun can be loaded"
         raise PermanentError("InvalidModel", message) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PermanentError("InvalidModel", f"{FILE} cannot be read: {type(error).__name__}: {error}") from error
 
 

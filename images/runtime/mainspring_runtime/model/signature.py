@@ -88,12 +88,12 @@ def read_signature(directory: Path) -> Signature:
         return from_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PermanentError("InvalidSignature", f"the model version has no {FILE}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PermanentError("InvalidSignature", f"{FILE} is not a signature: {type(error).__name__}: {error}") from error
 
 
 def from_json(text: str) -> Signature:
-    """The reverse of `Signature.to_json`. Raises ValueError, KeyError or TypeError."""
+    """The reverse of `Signature.to_json`. Raises ValueError, KeyError, TypeError or AttributeError."""
     document = json.loads(text)
     classes = document.get("classes")
     return Signature(

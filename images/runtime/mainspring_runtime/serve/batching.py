@@ -67,7 +67,9 @@ class Batcher:
         Raises `RequestError` 503 when the queue is full.
         """
         if self._is_full(table.rows):
-            raise unavailable(f"the queue is full ({len(self._queue)} requests, {self._queued_rows} rows); retry, or add replicas")
+            raise unavailable(
+                f"the queue is full ({len(self._queue)} requests, {self._queued_rows} rows); retry, or add replicas"
+            )
         waiting = Waiting(table, outputs, self._loop.create_future(), self._clock())
         self._queue.append(waiting)
         self._queued_rows += table.rows

@@ -37,6 +37,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=argv[0], description="Serve one model version; everything else comes from the environment.")
-    parser.add_argument("--work-dir", type=Path, default=WORK_DIR, help="where the model is downloaded to (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog=argv[0], description="Serve one model version; everything else comes from the environment."
+    )
+    parser.add_argument(
+        "--work-dir", type=Path, default=WORK_DIR, help="where the model is downloaded to (default: %(default)s)"
+    )
     return parser.parse_args(argv[1:])

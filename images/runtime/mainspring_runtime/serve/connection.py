@@ -17,7 +17,9 @@ from mainspring_runtime.serve.errors import RequestError
 from mainspring_runtime.serve.settings import Limits
 from mainspring_runtime.serve.wire import encode_error
 
-TIMEOUT_HEAD = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+TIMEOUT_HEAD = (
+    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+)
 
 
 class ConnectionConfig(uvicorn.Config):
@@ -63,10 +65,10 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if not self._is_receiving or self.transport.is_closing():
+        if self._is_receiving and not self.transport.is_closing():
+            self._watch()
+        elif self._deadline is not None:
             self._stop_watching()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.config.receive_seconds, self._receive_timed_out)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -76,6 +78,10 @@ class Connection(HttpToolsProtocol):
         self._stop_watching()
         if not self.connections:
             self.config.unused.set()
+
+    def _watch(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.config.receive_seconds, self._receive_timed_out)
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:

@@ -66,7 +66,11 @@ def refusal(error: RequestError) -> Response:
 
 async def respond(send: Send, response: Response, *, close: bool) -> None:
     """Send it. With `close` the caller is told to open another connection for its next request."""
-    headers = [(b"content-type", response.content_type), (b"content-length", b"%d" % len(response.body)), *response.headers]
+    headers = [
+        (b"content-type", response.content_type),
+        (b"content-length", b"%d" % len(response.body)),
+        *response.headers,
+    ]
     if close and CLOSE not in headers:
         headers.append(CLOSE)
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

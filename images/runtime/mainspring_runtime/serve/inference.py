@@ -121,7 +121,9 @@ class InferenceApp:
         answer = await model.batcher.submit(table, outputs)
         if isinstance(answer, Failed):
             raise explain(answer.error)
-        return Response(200, wire.encode(wire.InferResponse(self._settings.model, self._settings.version, answer, request.id)))
+        return Response(
+            200, wire.encode(wire.InferResponse(self._settings.model, self._settings.version, answer, request.id))
+        )
 
 
 def choose_outputs(model: ServedModel, wanted: Sequence[wire.RequestOutput] | None) -> Outputs:
@@ -131,7 +133,9 @@ def choose_outputs(model: ServedModel, wanted: Sequence[wire.RequestOutput] | No
     for output in wanted:
         if output.name not in model.outputs:
             known = ", ".join(sorted(model.outputs))
-            raise bad_request(f"unknown output {output.name!r}{closest(output.name, model.outputs)}; this model has {known}")
+            raise bad_request(
+                f"unknown output {output.name!r}{closest(output.name, model.outputs)}; this model has {known}"
+            )
     return tuple(dict.fromkeys(output.name for output in wanted))
 
 
@@ -144,4 +148,6 @@ def explain(error: BaseException) -> RequestError:
             return bad_request(f"the model refused the input: {error}")
         case _:
             logger.error("prediction failed", exc_info=error)
-            return RequestError(500, f"the prediction failed with {type(error).__name__}; the server's log has the details")
+            return RequestError(
+                500, f"the prediction failed with {type(error).__name__}; the server's log has the details"
+            )

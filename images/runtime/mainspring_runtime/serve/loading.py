@@ -31,7 +31,9 @@ def load(settings: Settings, directory: Path, threads: int) -> Predictor:
         directory, trusted_types=settings.trusted_types, allow_pickle=settings.allow_pickle, threads=threads
     )
     if loaded.path == "custom":
-        message = "the model is in a format of its own, which this server cannot run; set spec.runtime.image to one that can"
+        message = (
+            "the model is in a format of its own, which this server cannot run; set spec.runtime.image to one that can"
+        )
         raise PermanentError("CustomFormat", message)
     logger.info(
         "loaded %s version %s by path %s on %d threads: %d bytes fetched in %.2f s, loaded in %.2f s%s",

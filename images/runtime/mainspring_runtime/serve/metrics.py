@@ -81,15 +81,21 @@ class ServerCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         tallies = self._tallies
         yield self._requests()
-        yield self._histogram("mainspring_request_seconds", "From a complete request to its answer.", tallies.request_seconds)
-        yield self._histogram("mainspring_queue_seconds", "Time a request waited for its prediction to start.", tallies.queue_seconds)
+        yield self._histogram(
+            "mainspring_request_seconds", "From a complete request to its answer.", tallies.request_seconds
+        )
+        yield self._histogram(
+            "mainspring_queue_seconds", "Time a request waited for its prediction to start.", tallies.queue_seconds
+        )
         yield self._histogram("mainspring_batch_rows", "Rows in one call of the model.", tallies.batch_rows)
         yield self._coercions()
         if self.info is not None:
             yield self._model_info(self.info)
 
     def _requests(self) -> Metric:
-        family = CounterMetricFamily("mainspring_requests", "Inference requests by HTTP status.", labels=(*LABELS, "code"))
+        family = CounterMetricFamily(
+            "mainspring_requests", "Inference requests by HTTP status.", labels=(*LABELS, "code")
+        )
         for code, count in sorted(self._tallies.requests.items()):
             family.add_metric((*self._labels, str(code)), count)
         return family

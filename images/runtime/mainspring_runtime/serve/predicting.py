@@ -37,7 +37,9 @@ def make_predict(predictor: Predictor, schema: Schema | None = None) -> Predict:
 
     def predict(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
         results = predictor.predict(schema.join(tables), outputs)
-        return split([(name, datatypes[name], np.asarray(results[name])) for name in outputs], [table.rows for table in tables])
+        return split(
+            [(name, datatypes[name], np.asarray(results[name])) for name in outputs], [table.rows for table in tables]
+        )
 
     return predict
 

@@ -49,7 +49,11 @@ class Schema:
     float_columns: tuple[Column, ...]
     float_names: tuple[str, ...]
     other_columns: tuple[Column, ...]
-    only_numbers: bool  # every column is FP64 and none means a boolean
+    plain_floats: bool  # no FP64 column stands for a boolean, whose values are checked one by one
+
+    @property
+    def only_numbers(self) -> bool:
+        return self.plain_floats and not self.other_columns
 
     def join(self, parts: Sequence[Table]) -> dict[str, tensors.Array]:
         """The rows of several tables, one below the other, as the columns that a predictor takes."""
@@ -62,25 +66,29 @@ class Schema:
 
 def compile_schema(signature: Signature) -> Schema:
     """Raises `PermanentError("UnsupportedSignature")` for a column that a JSON table cannot carry."""
-    columns = signature.inputs
-    for column in columns:
+    for column in signature.inputs:
         _require_supported(column)
+    floats = tuple(column for column in signature.inputs if column.datatype == "FP64")
     return Schema(
-        columns=columns,
-        names=frozenset(column.name for column in columns),
-        float_columns=tuple(column for column in columns if column.datatype == "FP64"),
-        float_names=tuple(column.name for column in columns if column.datatype == "FP64"),
-        other_columns=tuple(column for column in columns if column.datatype != "FP64"),
-        only_numbers=all(column.datatype == "FP64" and column.kind != "Boolean" for column in columns),
+        columns=signature.inputs,
+        names=frozenset(column.name for column in signature.inputs),
+        float_columns=floats,
+        float_names=tuple(column.name for column in floats),
+        other_columns=tuple(column for column in signature.inputs if column.datatype != "FP64"),
+        plain_floats=all(column.kind != "Boolean" for column in floats),
     )
 
 
 def _require_supported(column: Column) -> None:
     if column.datatype not in tensors.CONVERTERS:
         known = ", ".join(tensors.CONVERTERS)
-        raise PermanentError("UnsupportedSignature", f"input {column.name!r} has datatype {column.datatype}; expected one of {known}")
+        raise PermanentError(
+            "UnsupportedSignature", f"input {column.name!r} has datatype {column.datatype}; expected one of {known}"
+        )
     if column.nullable and column.datatype not in tensors.NULLABLE:
-        raise PermanentError("UnsupportedSignature", f"input {column.name!r} is a nullable {column.datatype}; declare it as FP64")
+        raise PermanentError(
+            "UnsupportedSignature", f"input {column.name!r} is a nullable {column.datatype}; declare it as FP64"
+        )
 
 
 def build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:
@@ -121,7 +129,9 @@ def _from_tensor(schema: Schema, tensor: RequestInput, rows: int) -> Table:
 def _wrong_tensor(schema: Schema, tensor: RequestInput) -> str:
     if tensor.shape[1] == 1:
         return f"unknown input {tensor.name!r}{closest(tensor.name, schema.names)}; expected {_expected(schema)}"
-    return f"input {tensor.name!r}: expected shape [N, {len(schema.columns)}] with {_expected(schema)}, got {tensor.shape}"
+    return (
+        f"input {tensor.name!r}: expected shape [N, {len(schema.columns)}] with {_expected(schema)}, got {tensor.shape}"
+    )
 
 
 def _by_column(schema: Schema, inputs: Sequence[RequestInput], rows: int) -> list[Cells | None]:
@@ -130,11 +140,15 @@ def _by_column(schema: Schema, inputs: Sequence[RequestInput], rows: int) -> lis
     shapes = [rows], [rows, 1]
     for item in inputs:
         if item.name not in schema.names:
-            raise bad_request(f"unknown input {item.name!r}{closest(item.name, schema.names)}; expected {_expected(schema)}")
+            raise bad_request(
+                f"unknown input {item.name!r}{closest(item.name, schema.names)}; expected {_expected(schema)}"
+            )
         if item.name in given:
             raise bad_request(f"input {item.name!r} is sent twice")
         if item.shape not in shapes:
-            raise bad_request(f"input {item.name!r}: expected shape [{rows}] or [{rows}, 1], as the first input has, got {item.shape}")
+            raise bad_request(
+                f"input {item.name!r}: expected shape [{rows}] or [{rows}, 1], as the first input has, got {item.shape}"
+            )
         given[item.name] = item.datatype, _flatten(item, rows, 1)
     return [given.get(column.name) for column in schema.columns]
 
@@ -153,7 +167,7 @@ def _flatten(item: RequestInput, rows: int, width: int) -> list[Any]:
 
 def _from_cells(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Table:
     of = {column.name: given for column, given in zip(schema.columns, cells, strict=True)}
-    floats, coerced = _float_block(schema.float_columns, [of[column.name] for column in schema.float_columns], rows)
+    floats, coerced = _float_block(schema, [of[name] for name in schema.float_names], rows)
     others = []
     for column in schema.other_columns:
         array, count = _convert(column, of[column.name], rows)
@@ -162,15 +176,21 @@ def _from_cells(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Tab
     return Table(rows, floats, tuple(others), coerced)
 
 
-def _float_block(columns: Sequence[Column], cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, int]:
-    if all(given is not None and given[0] in tensors.FLOATS for given in cells):
-        flat = list(chain.from_iterable(given[1] for given in cells if given is not None))
-        boolean = any(column.kind == "Boolean" for column in columns)
-        if not boolean and (matrix := _plain_matrix(flat)) is not None:
-            return matrix.reshape(len(columns), rows).T, 0
-    converted = [_convert(column, given, rows) for column, given in zip(columns, cells, strict=True)]
-    block = np.array([array for array, _ in converted], dtype=np.float64).reshape(len(columns), rows)
+def _float_block(schema: Schema, cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, int]:
+    """[N, FP64 columns], and how many values were coerced."""
+    if (flat := _plain_values(schema, cells)) is not None and (matrix := _plain_matrix(flat)) is not None:
+        return matrix.reshape(len(cells), rows).T, 0
+    converted = [_convert(column, given, rows) for column, given in zip(schema.float_columns, cells, strict=True)]
+    block = np.array([array for array, _ in converted], dtype=np.float64).reshape(len(cells), rows)
     return block.T, sum(count for _, count in converted)
+
+
+def _plain_values(schema: Schema, cells: Sequence[Cells | None]) -> list[Any] | None:
+    """The values of all columns, one after the other, unless a column is absent or needs a closer look."""
+    given = [cell for cell in cells if cell is not None and cell[0] in tensors.FLOATS]
+    if not schema.plain_floats or len(given) < len(cells):
+        return None
+    return list(chain.from_iterable(values for _, values in given))
 
 
 def _convert(column: Column, given: Cells | None, rows: int) -> tensors.Converted:

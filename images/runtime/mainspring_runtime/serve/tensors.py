@@ -64,7 +64,12 @@ def _to_floats(column: Column, datatype: str, values: list[Any]) -> Converted:
     _require_types(column, values, {float, int, NoneType} | ({bool} if boolean else set()), "a number")
     _require_present(column, values, None)
     if datatype in INTEGERS:
-        _require(column, values, _is_exact, f"an integer within ±2^53 (a float cannot hold others exactly; declare {column.datatype} to round)")
+        _require(
+            column,
+            values,
+            _is_exact,
+            f"an integer within ±2^53 (a float cannot hold others exactly; declare {column.datatype} to round)",
+        )
     if boolean:
         _require(column, values, lambda value: value is None or value in (0, 1), "true, false, 1, 0 or null")
     _require(column, values, _is_finite, "a number that a 64-bit float can hold")
@@ -108,7 +113,9 @@ CONVERTERS: dict[str, Callable[[Column, str, list[Any]], Converted]] = {
 
 
 def _is_exact(value: int | float | None) -> bool:
-    return value is None or (isinstance(value, int) and (abs(value) <= EXACT_INTEGERS or (_is_finite(value) and int(float(value)) == value)))
+    return value is None or (
+        isinstance(value, int) and (abs(value) <= EXACT_INTEGERS or (_is_finite(value) and int(float(value)) == value))
+    )
 
 
 def _is_finite(value: int | float | None) -> bool:

@@ -30,6 +30,8 @@ from mainspring_runtime.prepared import DatasetColumn, Rows
 ONE_HOT_MAX = 50
 RANK_MAX = 1000
 INDICATOR_SHARE = 0.01
+IGNORED = "{}: ignored, because it has one value in all training rows"
+FIRST_PART = next(iter(TIME_PARTS))
 # A column whose mean is this many standard deviations from zero would lose more than two of float32's seven digits.
 OFFSET_RATIO = 100.0
 
@@ -105,20 +107,18 @@ def _plan_number(plan: Plan, column: DatasetColumn, values: Array, style: Style)
 def _plan_time(plan: Plan, column: DatasetColumn, values: Array, style: Style) -> None:
     at = times(values)
     kept = [part for part in TIME_PARTS if _add_number(plan, NumericSource(column.name, part=part), TIME_PARTS[part](at), style)]
-    if kept:
-        plan.notes.append(f"{column.name}: used as numbers: {', '.join(kept)}")
+    plan.notes.append(f"{column.name}: used as numbers: {', '.join(kept)}" if kept else IGNORED.format(column.name))
 
 
 def _add_number(plan: Plan, source: NumericSource, values: Array, style: Style) -> bool:
-    """Whether the numbers say anything; if so they get a position."""
+    """Whether the numbers say anything; if so they get a position. Of a time, only the first part speaks for missing ones."""
     known = values[~np.isnan(values)]
-    missing = len(values) - len(known)
+    missing = len(values) - len(known) if source.part in (None, FIRST_PART) else 0
     if len(known) == 0 or (missing == 0 and np.all(known == known[0])):
         if source.part is None:
-            plan.notes.append(f"{source.column}: ignored, because it has one value in all training rows")
+            plan.notes.append(IGNORED.format(source.column))
         return False
-    share = missing / len(values)
-    if share >= INDICATOR_SHARE and not style.keeps_missing and source.part in (None, "days"):
+    if missing >= INDICATOR_SHARE * len(values) and missing and not style.keeps_missing:
         plan.indicators.append(len(plan.numeric))
     plan.numeric.append(NumericSource(source.column, _offset(known), source.part))
     return True
@@ -133,7 +133,7 @@ def _offset(known: Array) -> float:
 def _plan_category(plan: Plan, column: DatasetColumn, values: Array, style: Style) -> None:
     counts = Counter(values.tolist())
     if len(counts) == 1:
-        plan.notes.append(f"{column.name}: ignored, because it has one value in all training rows")
+        plan.notes.append(IGNORED.format(column.name))
     elif len(counts) <= ONE_HOT_MAX:
         plan.one_hot.append(CategorySource(column.name, tuple(sorted(counts))))
     else:

@@ -249,6 +249,12 @@ def parse_report(state: JobState, report: type[ApiModel]) -> Any | None:
         return None
 
 
+def explain(outcome: contract.Outcome) -> str:
+    """The message, with the named offenders that it does not name itself."""
+    more = [detail for detail in outcome.details if detail not in outcome.message]
+    return f"{outcome.message} ({'; '.join(more)})" if more else outcome.message
+
+
 def _job_state(job: Object) -> str:
     if objects.condition_is(job, "Complete") or objects.condition_is(job, "SuccessCriteriaMet"):
         return "Succeeded" if objects.condition_is(job, "Complete") else "Running"

@@ -83,7 +83,9 @@ def _source_volume(observed: Observed) -> tuple[list[Manifest], list[Manifest]]:
     source = observed.spec.source
     if source.config_map:
         items = [{"key": source.config_map.key, "path": source.config_map.key}]
-        volume: Manifest = {"name": "source", "configMap": {"name": source.config_map.name, "items": items}}
+        # Optional, so that the Job can say what is missing; without it the pod would wait for ever and nobody would know.
+        config_map = {"name": source.config_map.name, "items": items, "optional": True}
+        volume: Manifest = {"name": "source", "configMap": config_map}
         return [volume], [{"name": "source", "mountPath": contract.SOURCE_DIR, "readOnly": True}]
     if source.claim:
         volume = {"name": "source", "persistentVolumeClaim": {"claimName": source.claim, "readOnly": True}}

@@ -185,7 +185,8 @@ def _failed(situation: Situation) -> Plan:
     if not job.permanent:
         return _retry(situation, job.outcome)
     outcome = job.outcome
-    message = f"{_with_details(outcome)} (then change the spec, or set the annotation mainspring.dev/refresh to a new value to look again)"
+    again = "then change the spec, or set the annotation mainspring.dev/refresh to a new value to look again"
+    message = f"{jobs.explain(outcome)} ({again})"
     return _say(
         situation.observed,
         situation.now,
@@ -204,14 +205,9 @@ def _retry(situation: Situation, outcome: contract.Outcome) -> Plan:
         "attempt": attempt,
         "retryAt": objects.format_time(situation.now + timedelta(seconds=wait)),
     }
-    message = _keeps(situation, f"attempt {attempt} failed: {_with_details(outcome)}; next try in {wait} s")
+    message = _keeps(situation, f"attempt {attempt} failed: {jobs.explain(outcome)}; next try in {wait} s")
     verdict = conditions.stalled(outcome.reason or "PrepareFailed", message)
     return _say(situation.observed, situation.now, verdict, facts, requeue=wait)
-
-
-def _with_details(outcome: contract.Outcome) -> str:
-    details = f" ({'; '.join(outcome.details)})" if outcome.details else ""
-    return f"{outcome.message}{details}"
 
 
 def _keeps(situation: Situation, message: str) -> str:

@@ -33,13 +33,13 @@ def current(obj: Object, spec: DatasetSpec, inputs: dict[str, str], now: datetim
 
 
 def last_tick(obj: Object, spec: DatasetSpec, now: datetime) -> datetime | None:
-    """The newest scheduled time since the Dataset was made; missed ones count once."""
+    """The newest scheduled time after the Dataset was made; missed ones count once."""
     if spec.refresh is None:
         return None
     tick: datetime = croniter(spec.refresh.schedule, _local(spec.refresh, now), second_at_beginning=False).get_prev(
         datetime
     )
-    return tick if tick >= objects.created_at(obj) else None
+    return tick if tick > objects.created_at(obj) else None
 
 
 def next_tick(spec: DatasetSpec, now: datetime) -> datetime | None:

@@ -289,6 +289,7 @@ def _surplus(observed: Observed, before: Object | None) -> tuple[tuple[Ref, str]
 
 
 def _in_history(observed: Observed) -> set[str]:
-    """The champion before this one: rolling back must stay one line."""
-    moves = [e for e in objects.status(observed.object).get("history") or () if e.get("to") == "Champion"]
+    """The champion before this one: rolling back must stay one line, also after a loss of status."""
+    told = objects.status(observed.object).get("history") or _rebuilt_history(observed)
+    moves = [e for e in told if e.get("to") == "Champion"]
     return {e["version"] for e in moves[-2:]}

@@ -225,7 +225,7 @@ def _gates_condition(decision: gates.Decision) -> Condition:
 
 
 def stage(observed: Observed) -> str:
-    """Champion, Archived (was one), Rejected or Candidate."""
+    """Champion, Archived (was one, or was overtaken), Rejected or Candidate."""
     version, champion = observed.object, observed.champion
     if champion is not None and objects.uid(champion) == objects.uid(version):
         return "Champion"
@@ -234,15 +234,21 @@ def stage(observed: Observed) -> str:
     decision = gates.decision(version)
     if gates.rejected(version) or (decision is not None and not decision.passed):
         return "Rejected"
-    return "Candidate"
+    return "Archived" if _is_overtaken(observed) else "Candidate"
+
+
+def _is_overtaken(observed: Observed) -> bool:
+    """A newer version became champion first."""
+    return observed.champion is not None and gates.number(observed.champion) > observed.spec.number
 
 
 def _standing(observed: Observed, decision: gates.Decision | None) -> Verdict:
     name, model = objects.name(observed.object), observed.spec.model
     where = stage(observed)
+    was = "was champion of" if gates.promoted_at(observed.object) else "was overtaken by a newer version of"
     texts: Mapping[str, str] = {
         "Champion": f"{name} is the champion of Model {model}",
-        "Archived": f"{name} was champion of Model {model}; pin it with spec.aliases.champion to go back to it",
+        "Archived": f"{name} {was} Model {model}; pin it with spec.aliases.champion to go to it",
         "Rejected": f"{name} is not promoted: {_why_rejected(observed, decision)}",
         "Candidate": f"{name} is verified and may become champion of Model {model}",
     }

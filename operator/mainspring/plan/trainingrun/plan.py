@@ -33,9 +33,8 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
     if job := next((j for j in observed.jobs if j.state == "Running"), None):
         return _running(observed, job, now)
     if observed.spec.suspend:
-        return _say(
-            observed, now, conditions.ready("Suspended", _SUSPENDED), status.known(observed) | {"phase": "Suspended"}
-        )
+        facts = status.known(observed) | {"phase": "Suspended", "attempts": status.attempts(observed) or None}
+        return _say(observed, now, conditions.ready("Suspended", _SUSPENDED), facts)
     failed = [j for j in observed.jobs if j.state == "Failed"]
     if retry.is_exhausted(failed, observed.spec.retries):
         return _fail(observed, failed, now)
@@ -160,10 +159,9 @@ def _wait_for_retry(observed: Observed, failed: list[JobState], wait: float, now
 
 def _fail(observed: Observed, failed: list[JobState], now: datetime) -> Plan:
     outcome = failed[-1].outcome
-    details = f" ({'; '.join(outcome.details)})" if outcome.details else ""
     tried = f"after {len(failed)} attempts: " if len(failed) > 1 else ""
     facts = status.known(observed) | {"attempts": status.attempts(observed), "completionTime": failed[-1].finished_at}
-    return _end(observed, now, FAILED, outcome.reason or "TrainingFailed", f"{tried}{outcome.message}{details}", facts)
+    return _end(observed, now, FAILED, outcome.reason or "TrainingFailed", f"{tried}{jobs.explain(outcome)}", facts)
 
 
 def _register(observed: Observed, job: JobState, now: datetime) -> Plan:
@@ -204,9 +202,10 @@ def _end(observed: Observed, now: datetime, outcome: str, reason: str, message: 
 
 def _after_the_end(observed: Observed, now: datetime) -> Plan:
     """Nothing runs again. A lost status is told anew from what is left; Jobs go when their time has come."""
-    if objects.condition(observed.object, conditions.READY) is None:
-        return _recover(observed, now)
     facts = status.known(observed)
+    lacks_version = finished(observed) == SUCCEEDED and "modelVersion" not in facts
+    if objects.condition(observed.object, conditions.READY) is None or (lacks_version and observed.model_version):
+        return _recover(observed, now)
     wait = _until_ttl(observed, facts, now)
     built = _same_verdict(observed, now, facts)
     if wait is None or wait > 0:

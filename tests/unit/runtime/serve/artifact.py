@@ -33,7 +33,9 @@ def train(dataset: Path, root: Path, target: str, estimator: dict[str, Any] = LO
         attempt=1,
         spec=TrainingRunSpec.model_validate({"dataset": {"name": "d"}, "model": "m", "estimator": estimator}),
         dataset=DatasetFacts(
-            artifact=ArtifactRef(name="d", uri=published.uri, digest=published.digest), task=Task.CLASSIFICATION, target=target
+            artifact=ArtifactRef(name="d", uri=published.uri, digest=published.digest),
+            task=Task.CLASSIFICATION,
+            target=target,
         ),
         model=ModelFacts(name="m", spec=ModelSpec()),
         destination=(root / "models").as_uri(),

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from mainspring_runtime.model.signature import Column, Output, Signature
-from mainspring_runtime.serve.inference import ServedModel
 from mainspring_runtime.serve.settings import Limits, Settings
 from mainspring_runtime.serve.tensors import Array
 
-SETTINGS = Settings(model="tumours", version="3", uri="file:///nowhere/", digest="sha256:" + "0" * 64, port=0, internal_port=0)
+SETTINGS = Settings(
+    model="tumours", version="3", uri="file:///nowhere/", digest="sha256:" + "0" * 64, port=0, internal_port=0
+)
 LIMITS = Limits()
 
 RADIUS = Column("radius", "FP64", nullable=False, kind="Float")
@@ -48,7 +49,7 @@ class SumPredictor:
         self.error: Callable[[], BaseException] = lambda: ValueError("radius 666 is not possible")
 
     def predict(self, columns: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
-        assert list(columns) and set(columns) == {column.name for column in self.signature.inputs}
+        assert set(columns) == {column.name for column in self.signature.inputs}
         numbers = np.array([values for values in columns.values() if values.dtype != object], dtype=np.float64)
         total = np.nansum(numbers, axis=0)
         self.calls.append(len(total))
@@ -81,7 +82,3 @@ class HeldExecutor(Executor):
             self._futures[-1].set_exception(error)
         asyncio.get_running_loop().call_soon(future.set_result, None)
         await future
-
-
-def outputs_of(model: ServedModel) -> set[str]:
-    return set(model.outputs)

@@ -60,10 +60,14 @@ def environment(version: Version, **others: str) -> dict[str, str]:
 def start(version: Version, work_dir: Path, **others: str) -> Iterator[Server]:
     """A server whose ports are open; it is killed at the end if it still runs."""
     command = [sys.executable, "-m", "mainspring_runtime", "serve", "--work-dir", str(work_dir)]
-    with subprocess.Popen(command, env=environment(version, **others), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment(version, **others), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             server = Server(process)
-            ports = re.search(r"ports (\d+) \(inference\) and (\d+) \(internal\)", server.wait_for("listening on ports"))
+            ports = re.search(
+                r"ports (\d+) \(inference\) and (\d+) \(internal\)", server.wait_for("listening on ports")
+            )
             assert ports is not None
             server.port, server.internal_port = int(ports[1]), int(ports[2])
             yield server

@@ -40,7 +40,8 @@ async def test_a_body_may_come_in_pieces(pieces: tuple[bytes, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"']
+    "content_type",
+    ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"'],
 )
 async def test_json_in_utf_8_is_accepted(content_type: str) -> None:
     assert await http.read_json(scope(content_type=content_type), Body(b"{}"), LIMIT) == b"{}"
@@ -49,7 +50,10 @@ async def test_json_in_utf_8_is_accepted(content_type: str) -> None:
 @pytest.mark.parametrize(
     ("headers", "message"),
     [
-        ({"content_type": "application/x-www-form-urlencoded"}, "'application/x-www-form-urlencoded' is not supported; send application/json"),
+        (
+            {"content_type": "application/x-www-form-urlencoded"},
+            "'application/x-www-form-urlencoded' is not supported; send application/json",
+        ),
         ({"content_type": "application/octet-stream"}, "'application/octet-stream' is not supported"),
         ({"content_type": "application/json; charset=latin-1"}, "charset=latin-1' is not supported"),
         ({"content_encoding": "gzip"}, "content-encoding 'gzip' is not supported"),
@@ -73,7 +77,9 @@ async def test_anything_else_is_415(headers: dict[str, str], message: str) -> No
         ({"content_length": "1000"}, (b"0123456789",) * 100, 5),
     ],
 )
-async def test_a_body_above_the_limit_is_413_after_reading_what_the_caller_still_sends(headers: dict[str, str], pieces: tuple[bytes, ...], asked: int) -> None:
+async def test_a_body_above_the_limit_is_413_after_reading_what_the_caller_still_sends(
+    headers: dict[str, str], pieces: tuple[bytes, ...], asked: int
+) -> None:
     body = Body(*pieces)
     with pytest.raises(RequestError, match="larger than 10 bytes") as caught:
         await http.read_json(scope(**headers), body, LIMIT)

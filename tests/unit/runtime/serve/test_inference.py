@@ -32,7 +32,7 @@ class Server:
         self.app = InferenceApp(SETTINGS, limits, self.tallies)
         self._limits = limits
         self._executor = executor
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://test")  # type: ignore[arg-type]
+        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://test")
 
     def load(self) -> None:
         schema = tables.compile_schema(self.predictor.signature)
@@ -40,7 +40,9 @@ class Server:
             schema=schema,
             default_outputs=("predict",),
             outputs=frozenset({"predict", "predict_proba"}),
-            batcher=Batcher(predicting.make_predict(self.predictor, schema), self._executor, self._limits, self.tallies),
+            batcher=Batcher(
+                predicting.make_predict(self.predictor, schema), self._executor, self._limits, self.tallies
+            ),
             metadata=encode_metadata(SETTINGS, self.predictor.signature, "onnx"),
         )
 
@@ -95,7 +97,9 @@ async def test_outputs_are_chosen_by_name_each_once(server: Server) -> None:
 async def test_an_unknown_output_is_named_with_the_known_ones(server: Server) -> None:
     response = await server.infer(1.0, 2.0, outputs=[{"name": "predict_probs"}])
     assert response.status_code == 400
-    assert response.json() == {"error": "unknown output 'predict_probs'; did you mean 'predict_proba'?; this model has predict, predict_proba"}
+    assert response.json() == {
+        "error": "unknown output 'predict_probs'; did you mean 'predict_proba'?; this model has predict, predict_proba"
+    }
 
 
 async def test_health_and_readiness_follow_the_life_of_the_server(starting: Server) -> None:
@@ -131,7 +135,9 @@ async def test_the_model_describes_its_inputs_outputs_and_classes(server: Server
     for path in ("/v2/models/tumours", "/v2/models/tumours/versions/3"):
         metadata = (await server.client.get(path)).json()
         assert (metadata["name"], metadata["versions"], metadata["platform"]) == ("tumours", ["3"], "onnxruntime_onnx")
-        assert [(item["name"], item["datatype"]) for item in metadata["inputs"]] == [(column.name, column.datatype) for column in MIXED.inputs]
+        assert [(item["name"], item["datatype"]) for item in metadata["inputs"]] == [
+            (column.name, column.datatype) for column in MIXED.inputs
+        ]
         assert metadata["inputs"][5] == {
             "name": "stage",
             "datatype": "BYTES",
@@ -142,20 +148,31 @@ async def test_the_model_describes_its_inputs_outputs_and_classes(server: Server
             {"name": "predict", "datatype": "FP64", "shape": [-1], "parameters": {}},
             {"name": "predict_proba", "datatype": "FP64", "shape": [-1, 2], "parameters": {"classes": ["B", "M"]}},
         ]
-        assert metadata["parameters"] == {"task": "Classification", "default_outputs": ["predict"], "classes": ["B", "M"]}
+        assert metadata["parameters"] == {
+            "task": "Classification",
+            "default_outputs": ["predict"],
+            "classes": ["B", "M"],
+        }
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
-        ("POST", "/v2/models/tumors/infer", 404, "this server has model 'tumours', version 3; did you mean '/v2/models/tumours/infer'?"),
+        (
+            "POST",
+            "/v2/models/tumors/infer",
+            404,
+            "this server has model 'tumours', version 3; did you mean '/v2/models/tumours/infer'?",
+        ),
         ("POST", "/v2/models/tumours/versions/4/infer", 404, "there is nothing at /v2/models/tumours/versions/4/infer"),
         ("GET", "/", 404, "there is nothing at /"),
         ("GET", INFER, 405, "GET is not allowed for /v2/models/tumours/infer; use POST"),
         ("POST", "/v2", 405, "POST is not allowed for /v2; use GET, HEAD"),
     ],
 )
-async def test_a_wrong_address_is_answered_with_the_right_one(server: Server, method: str, path: str, status: int, message: str) -> None:
+async def test_a_wrong_address_is_answered_with_the_right_one(
+    server: Server, method: str, path: str, status: int, message: str
+) -> None:
     response = await server.client.request(method, path)
     assert response.status_code == status
     assert message in response.json()["error"]
@@ -172,7 +189,9 @@ async def test_a_wrong_address_is_answered_with_the_right_one(server: Server, me
         (b"{}", {"content-type": "text/plain"}, 415, "send application/json"),
     ],
 )
-async def test_a_bad_request_says_what_is_wrong(server: Server, content: bytes, headers: dict[str, str], status: int, message: str) -> None:
+async def test_a_bad_request_says_what_is_wrong(
+    server: Server, content: bytes, headers: dict[str, str], status: int, message: str
+) -> None:
     response = await server.client.post(INFER, content=content, headers=headers)
     assert (response.status_code, message in response.json()["error"]) == (status, True), response.text
     assert server.tallies.requests == {200: 0, status: 1}
@@ -203,7 +222,9 @@ async def test_what_a_model_raises_is_answered_by_its_kind(
 async def test_requests_times_and_coercions_are_counted(server: Server) -> None:
     await server.infer(1.0, 2.0)
     await server.infer(666, 0)
-    await server.client.post(INFER, json={"inputs": [{"name": "x", "shape": [1, 2], "datatype": "INT64", "data": [1, 2]}]})
+    await server.client.post(
+        INFER, json={"inputs": [{"name": "x", "shape": [1, 2], "datatype": "INT64", "data": [1, 2]}]}
+    )
     await server.client.post(INFER, content=b" " * 1001)
     await server.client.get("/v2/health/live")
     assert server.tallies.requests == {200: 2, 400: 1, 413: 1}
@@ -212,18 +233,18 @@ async def test_requests_times_and_coercions_are_counted(server: Server) -> None:
 
 
 async def test_a_slow_prediction_does_not_delay_a_health_probe(server: Server) -> None:
-    release = threading.Event()
-    predict = server.predictor.predict
+    started, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
 
-    def slow(*args: Any) -> Any:
+    def slow() -> BaseException:
+        loop.call_soon_threadsafe(started.set)
         assert release.wait(10)
-        return predict(*args)
+        return ValueError("slow")
 
-    server.predictor.predict = slow  # type: ignore[method-assign]
-    pending = asyncio.create_task(server.infer(1.0, 2.0))
-    while server.tallies.batch_rows.total == 0:
-        await asyncio.sleep(0)
+    server.predictor.error = slow
+    pending = asyncio.create_task(server.infer(666, 0))
+    await started.wait()
     assert (await server.client.get("/v2/health/live")).status_code == 200
     assert not pending.done()
     release.set()
-    assert (await pending).status_code == 200
+    assert (await pending).status_code == 400

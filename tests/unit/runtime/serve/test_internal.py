@@ -10,7 +10,7 @@ from mainspring_runtime.serve.metrics import ServerCollector, Tallies, make_regi
 @pytest.fixture
 def client() -> httpx.AsyncClient:
     app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())))
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,9 @@ def client() -> httpx.AsyncClient:
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version=1.0.0", "# EOF\n"),
     ],
 )
-async def test_metrics_come_in_the_format_that_the_scraper_prefers(client: httpx.AsyncClient, accept: str, content_type: str, end: str) -> None:
+async def test_metrics_come_in_the_format_that_the_scraper_prefers(
+    client: httpx.AsyncClient, accept: str, content_type: str, end: str
+) -> None:
     response = await client.get("/metrics", headers={"accept": accept})
     assert response.headers["content-type"].startswith(content_type)
     assert 'mainspring_requests_total{code="200",model="tumours",version="3"} 0.0' in response.text
@@ -29,6 +31,9 @@ async def test_metrics_come_in_the_format_that_the_scraper_prefers(client: httpx
 
 async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     response = await client.get("/v2/health/live")
-    assert (response.status_code, response.json()) == (404, {"error": "there is nothing at /v2/health/live; this port has /metrics"})
+    assert (response.status_code, response.json()) == (
+        404,
+        {"error": "there is nothing at /v2/health/live; this port has /metrics"},
+    )
     response = await client.post("/metrics")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")

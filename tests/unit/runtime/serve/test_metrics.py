@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,13 +50,15 @@ def test_everything_counted_is_exposed_with_model_and_version() -> None:
 
 
 def test_there_is_no_model_info_before_a_model() -> None:
-    assert not [name for name, _ in scrape(ServerCollector("tumours", "3", Tallies())) if name == "mainspring_model_info"]
+    assert not [
+        name for name, _ in scrape(ServerCollector("tumours", "3", Tallies())) if name == "mainspring_model_info"
+    ]
 
 
 def test_time_buckets_grow_evenly_from_100_microseconds_to_10_seconds() -> None:
     bounds = metrics.SECONDS_BUCKETS
     assert (bounds[0], bounds[-1], len(bounds)) == (0.0001, 10.0, 51)
-    growth = [later / earlier for earlier, later in zip(bounds, bounds[1:], strict=False)]
+    growth = [later / earlier for earlier, later in itertools.pairwise(bounds)]
     assert min(growth) > 1.25
     assert max(growth) < 1.27
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring_runtime.serve import predicting, tables
 from tests.unit.runtime.serve.fakes import NUMBERS, SumPredictor
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.sampled_from([(), (1,), (3,), (2, 2)]))
 def test_every_request_gets_back_its_own_rows(rows: list[int], shape: tuple[int, ...]) -> None:
     results = np.arange(sum(rows) * int(np.prod(shape)), dtype=np.float64).reshape(sum(rows), *shape)
@@ -16,7 +17,12 @@ def test_every_request_gets_back_its_own_rows(rows: list[int], shape: tuple[int,
     for count, (first, second) in zip(rows, answers, strict=True):
         assert first.shape == [count, *shape]
         np.testing.assert_array_equal(np.array(first.data).reshape(first.shape), results[start : start + count])
-        assert (second.name, second.datatype, second.shape, second.data) == ("b", "INT64", [count], list(range(start, start + count)))
+        assert (second.name, second.datatype, second.shape, second.data) == (
+            "b",
+            "INT64",
+            [count],
+            list(range(start, start + count)),
+        )
         start += count
 
 

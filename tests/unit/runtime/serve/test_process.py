@@ -39,7 +39,12 @@ ROW: dict[str, tuple[str, Any]] = {
 
 def request(**changes: Any) -> dict[str, Any]:
     row = {name: value for name, value in (ROW | changes).items() if value is not None}
-    return {"inputs": [{"name": name, "shape": [1], "datatype": datatype, "data": [value]} for name, (datatype, value) in row.items()]}
+    return {
+        "inputs": [
+            {"name": name, "shape": [1], "datatype": datatype, "data": [value]}
+            for name, (datatype, value) in row.items()
+        ]
+    }
 
 
 def directory_of(version: Version) -> Path:
@@ -55,10 +60,15 @@ def test_a_served_model_answers_as_it_was_proved_to_and_drains_on_sigterm(versio
         answer = client.post(server.url(INFER), json=request() | outputs).json()
         probabilities, label = (output["data"] for output in answer["outputs"])
         assert sum(probabilities) == pytest.approx(1)
-        assert label == [client.get(server.url("/v2/models/tumours")).json()["parameters"]["classes"][int(np.argmax(probabilities))]]
+        assert label == [
+            client.get(server.url("/v2/models/tumours")).json()["parameters"]["classes"][int(np.argmax(probabilities))]
+        ]
         assert client.post(server.url(INFER), json=request(stage=None, admitted=None, smoker=None)).status_code == 200
         refused = client.post(server.url(INFER), json=request(epoch=None))
-        assert (refused.status_code, refused.json()["error"]) == (400, "input 'epoch' is missing: expected INT64 of shape [N] or [N, 1]")
+        assert (refused.status_code, refused.json()["error"]) == (
+            400,
+            "input 'epoch' is missing: expected INT64 of shape [N] or [N, 1]",
+        )
         metrics = client.get(server.metrics_url).text
         assert 'mainspring_requests_total{code="200",model="tumours",version="3"} 2.0' in metrics
         assert 'mainspring_model_info{fallback_reason="",model="tumours",path="onnx",version="3"} 1.0' in metrics
@@ -169,13 +179,21 @@ def test_a_changed_byte_is_never_served(version: Version, tmp_path: Path) -> Non
     with process.start(Version(directory.as_uri(), version.digest), tmp_path / "work") as server:
         code, outcome = outcome_of(server)
     assert code == 42
-    assert (outcome["outcome"], outcome["reason"], outcome["details"]) == ("Failed", "ArtifactDigestMismatch", ["model.onnx"])
+    assert (outcome["outcome"], outcome["reason"], outcome["details"]) == (
+        "Failed",
+        "ArtifactDigestMismatch",
+        ["model.onnx"],
+    )
 
 
 def test_a_store_that_does_not_answer_is_worth_another_attempt(version: Version, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closing:
         port = closing.getsockname()[1]
-    environment = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }
     with process.start(Version("s3://bucket/model/", version.digest), tmp_path, **environment) as server:
         code, outcome = outcome_of(server)
     assert (code, outcome["reason"]) == (1, "ArtifactStoreUnavailable")

@@ -14,7 +14,9 @@ REQUIRED = {
 
 
 def test_what_is_not_set_has_its_default() -> None:
-    assert from_environment(REQUIRED) == Settings("tumours", "7", "s3://models/tumours/", "sha256:abc", (), False, 8080, 8081)
+    assert from_environment(REQUIRED) == Settings(
+        "tumours", "7", "s3://models/tumours/", "sha256:abc", (), False, 8080, 8081
+    )
 
 
 def test_everything_can_be_set() -> None:

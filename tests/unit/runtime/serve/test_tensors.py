@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mainspring_runtime.model.signature import Column
 from mainspring_runtime.serve import tensors
 from mainspring_runtime.serve.errors import RequestError
-from tests.unit.runtime.serve.fakes import AGE, INSURED, RADIUS, SEEN, SITE, SMOKER, STAGE, VISITS, Column
+from tests.unit.runtime.serve.fakes import AGE, INSURED, RADIUS, SEEN, SITE, SMOKER, STAGE, VISITS
 
 NAN = float("nan")
 
@@ -31,13 +32,23 @@ NAN = float("nan")
         (INSURED, "INT8", [1, 0], [True, False], 2),
         (STAGE, "BYTES", ["I", None, "unseen", ""], ["I", "", "unseen", ""], 0),
         (SITE, "BYTES", ["Zürich"], ["Zürich"], 0),
-        (SEEN, "BYTES", ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+02:00", None], ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+02:00", ""], 0),
+        (
+            SEEN,
+            "BYTES",
+            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+02:00", None],
+            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+02:00", ""],
+            0,
+        ),
     ],
 )
-def test_values_become_the_column_s_datatype(column: Column, datatype: str, values: list[Any], expected: list[Any], coerced: int) -> None:
+def test_values_become_the_column_s_datatype(
+    column: Column, datatype: str, values: list[Any], expected: list[Any], coerced: int
+) -> None:
     array, count = tensors.to_array(column, datatype, values)
     np.testing.assert_array_equal(array, np.array(expected, dtype=array.dtype))
-    assert array.dtype == {"FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "BYTES": np.object_}[column.datatype]
+    assert (
+        array.dtype == {"FP64": np.float64, "INT64": np.int64, "BOOL": np.bool_, "BYTES": np.object_}[column.datatype]
+    )
     assert count == coerced
 
 
@@ -70,12 +81,19 @@ def test_values_become_the_column_s_datatype(column: Column, datatype: str, valu
         (STAGE, "BYTES", [1], "input 'stage', row 0: expected a string or null, got 1"),
         (SITE, "BYTES", ["a", None], "row 1: expected a value, since the column is not nullable, got null"),
         (SITE, "BYTES", [""], "row 0: expected a value, since the column is not nullable, got ''"),
-        (SEEN, "BYTES", ["yesterday"], "row 0: expected an RFC 3339 time such as 2026-01-31T12:00:00Z, got 'yesterday'"),
+        (
+            SEEN,
+            "BYTES",
+            ["yesterday"],
+            "row 0: expected an RFC 3339 time such as 2026-01-31T12:00:00Z, got 'yesterday'",
+        ),
         (SEEN, "BYTES", ["2026-01-31T12:00:00"], "row 0: expected an RFC 3339 time"),
         (SITE, "BYTES", [["x" * 100]], "got ['xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…"),
     ],
 )
-def test_what_would_be_lost_or_guessed_is_refused(column: Column, datatype: str, values: list[Any], message: str) -> None:
+def test_what_would_be_lost_or_guessed_is_refused(
+    column: Column, datatype: str, values: list[Any], message: str
+) -> None:
     with pytest.raises(RequestError) as caught:
         tensors.to_array(column, datatype, values)
     assert caught.value.status == 400

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainspring_runtime.serve import wire
@@ -35,15 +35,22 @@ def test_everything_of_the_protocol_is_read() -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.floats(allow_infinity=False) | st.integers(-(2**53), 2**53) | st.text() | st.sampled_from(["NaN", '"NaN', "\\NaN"]),
+    st.none()
+    | st.floats(allow_infinity=False)
+    | st.integers(-(2**53), 2**53)
+    | st.text()
+    | st.sampled_from(["NaN", '"NaN', "\\NaN"]),
     lambda inner: st.lists(inner, max_size=4),
     max_leaves=12,
 )
 
 
+@settings(deadline=None)
 @given(st.lists(json_values, max_size=6), st.text(), st.booleans())
 def test_a_bare_nan_reads_as_null_and_nothing_else_changes(data: list[Any], name: str, ascii_only: bool) -> None:
-    content = json.dumps({"inputs": [{"name": name, "shape": [1], "datatype": "FP64", "data": data}]}, ensure_ascii=ascii_only)
+    content = json.dumps(
+        {"inputs": [{"name": name, "shape": [1], "datatype": "FP64", "data": data}]}, ensure_ascii=ascii_only
+    )
     decoded = wire.decode(content.encode()).inputs[0]
     assert (decoded.name, decoded.data) == (name, without_nan(data))
 
