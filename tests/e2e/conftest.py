@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.demo import release
-from tests.e2e import api, report
+from tests.e2e import api, artifacts, manifests, report
 from tests.e2e.api import Api
 from tests.e2e.messages import Messages
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 
 DELETE_SECONDS = 120
 
@@ -55,6 +55,23 @@ def used_spaces() -> Iterator[list[Space]]:
             f"--timeout={DELETE_SECONDS}s",
             timeout=DELETE_SECONDS + 30,
         )
+
+
+@pytest.fixture(scope="session")
+def workshop(cluster_api: Api, messages: Messages, used_spaces: list[Space]) -> Space:
+    """One turn of the loop for all: other journeys read what came of it, and change nothing."""
+    space = Space(cluster_api, messages, "workshop")
+    space.create()
+    used_spaces.append(space)
+    space.apply(*manifests.loop())
+    space.current("InferenceService", "flowers", "Serving", seconds=2 * STEP_SECONDS)
+    return space
+
+
+@pytest.fixture(scope="session")
+def flower_model(workshop: Space, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a good model, to be imported elsewhere."""
+    return artifacts.fetch(workshop, "flowers-v1", tmp_path_factory.mktemp("flowers"))
 
 
 @pytest.fixture

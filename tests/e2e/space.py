@@ -136,7 +136,7 @@ class Space:
 
     def put(self, key: str, content: bytes) -> str:
         """Puts an object into the namespace's bucket, whose credentials come with the first object of ours."""
-        self.until(lambda: None if self.exists("Secret", "mainspring-artifacts") else "the store's credentials")
+        self.eventually(lambda: self.exists("Secret", "mainspring-artifacts"), "the store's credentials")
         store.put(self.name, key, content)
         return f"s3://ns-{self.name}/{key}"
 

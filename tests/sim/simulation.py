@@ -57,6 +57,11 @@ class Simulation:
         self.operators = [self._operator(crash_after, loses)]
         return self.operators[0]
 
+    def add_operator(self) -> Operator:
+        """A second process that thinks it is the only one."""
+        self.operators.append(self._operator())
+        return self.operators[-1]
+
     @property
     def operator(self) -> Operator:
         return self.operators[0]

@@ -50,6 +50,8 @@ async def connect() -> Client:
         path = os.environ.get("KUBECONFIG")
         await kubernetes_config.load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
     configuration.connection_pool_maxsize = MAX_CONNECTIONS
+    # Otherwise every request looks for a proxy, and reads ~/.netrc in a thread. kopf's watches use no proxy either.
+    configuration.client_session_kwargs = {"trust_env": False}
     return Client(kubernetes_client.ApiClient(configuration))
 
 

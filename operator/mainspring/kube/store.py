@@ -28,7 +28,7 @@ class Store:
         """Takes the object over unless something newer is known; True if it did."""
         target, version = objects.ref(obj), _version(obj)
         known = self.get(target)
-        if known is not None and _version(known) > version:
+        if known is not None and _version(known) >= version:
             return False
         if objects.uid(obj) in self._tombstones:
             return False

@@ -29,10 +29,10 @@ Notice = Callable[[Mapping[str, Any]], None]
 
 def build_registry(store: Store, notice: Notice) -> kopf.OperatorRegistry:
     """`notice` is called with every object that changed, after the cache took it over; it must not fail or wait."""
-    registry = kopf.OperatorRegistry()
+    registry, filled = kopf.OperatorRegistry(), asyncio.Event()
     kopf.on.login(id="login", registry=registry)(_login)
     for resource in (*OURS, *CHILDREN):
-        _watch(registry, resource, store, notice)
+        _watch(registry, resource, store, notice, filled)
     return registry
 
 
@@ -41,29 +41,43 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
-def _watch(registry: kopf.OperatorRegistry, resource: Resource, store: Store, notice: Notice) -> None:
+def _watch(
+    registry: kopf.OperatorRegistry, resource: Resource, store: Store, notice: Notice, filled: asyncio.Event
+) -> None:
     # Coroutines, although they wait for nothing: kopf runs plain functions in threads, and the cache has no locks.
     async def fill(body: kopf.Body, **_: Any) -> None:
         store.put(_complete(dict(body), resource))
 
     async def changed(event: Mapping[str, Any], **_: Any) -> None:
+        filled.set()
         metrics.LAST_EVENT.labels(resource.kind).set(time.time())
         obj = _complete(event["object"], resource)
         if event.get("type") == "DELETED":
             store.remove(obj)
             _forget(obj)
-        elif resource.kind in OUR_KINDS:
-            metrics.observe_readiness(obj)
+        else:
+            store.put(obj)
+            _tell(obj)
         notice(obj)
 
+    def is_filling(**_: Any) -> bool:
+        return not filled.is_set()
+
     group, version, plural = resource.group, resource.version, resource.plural
-    kopf.index(group=group, version=version, plural=plural, id=f"cache-{plural}", registry=registry)(fill)
+    kopf.index(
+        group=group, version=version, plural=plural, id=f"cache-{plural}", registry=registry, when=is_filling
+    )(fill)
     kopf.on.event(group=group, version=version, plural=plural, id=f"watch-{plural}", registry=registry)(changed)
 
 
 def _complete(obj: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
     """Items of a list come without kind and apiVersion."""
     return {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
+
+
+def _tell(obj: Mapping[str, Any]) -> None:
+    if obj["kind"] in OUR_KINDS:
+        metrics.observe_readiness(obj)
 
 
 def _forget(obj: Mapping[str, Any]) -> None:
@@ -87,9 +101,23 @@ async def _served(api: client.Client, path: str) -> set[str]:
     return {resource["name"] for resource in found.get("resources") or ()}
 
 
+class _NoMemory(kopf.DiffBaseStorage):
+    """kopf would copy every object of every event to find out what changed; nobody asks, and nothing may be written."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        return None
+
+
 def build_settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _NoMemory()
     # Silent dead watches are ended by the server, and at the latest by us.
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330

@@ -87,7 +87,7 @@ def _run_statement(version: Version, statement: Statement, refreshed_at: datetim
         raise
     except duckdb.Error as error:
         return _result(statement.name, 0, f"spec.checks: the statement failed: {explanation(error)}", passed=False)
-    return _result(statement.name, found, f"{found} rows were returned" if found else "", examples=examples)
+    return _result(statement.name, found, f"{found} {'row was' if found == 1 else 'rows were'} returned" if found else "", examples=examples)
 
 
 def _examples(connection: Connection, spec: DatasetSpec, sql: str, values: dict[str, datetime] | None = None) -> list[str] | None:

@@ -23,4 +23,5 @@ def describe_failed(version: Object) -> str:
 
 def _describe(check: CheckResult) -> str:
     examples = f" (e.g. {', '.join(check.examples)})" if check.examples else ""
-    return f'check "{check.name}" {check.message or f"returned {check.rows} rows"}{examples}'
+    what = f": {check.message}" if check.message else f" returned {check.rows} rows"
+    return f'check "{check.name}"{what}{examples}'

@@ -211,7 +211,7 @@ class JobState:
     def unexplained(self) -> bool:
         """It has ended, and what it left behind is not there (or not there yet)."""
         if self.state == "Succeeded":
-            return not self.report
+            return not self.report or self.image_id is None
         return self.state == "Failed" and self.exit_code is None and self.outcome.reason != "DeadlineExceeded"
 
     @property

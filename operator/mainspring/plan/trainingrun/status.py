@@ -17,9 +17,15 @@ ATTEMPTS_MAX = 50
 
 
 def known(observed: Observed) -> dict[str, Any]:
-    """The fields as they are now, without the conditions."""
+    """The fields as they are now, without the conditions; what was decided is read off the Jobs when it was lost."""
     status = objects.status(observed.object)
-    return {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration", "retryAt")}
+    facts = {k: v for k, v in status.items() if k not in ("conditions", "observedGeneration", "retryAt")}
+    if "lineage" in facts or observed.dataset_version is None or not observed.jobs:
+        return facts
+    first = observed.jobs[0]
+    image = objects.spec(first.job)["template"]["spec"]["containers"][-1]["image"]
+    lineage = _lineage(observed, observed.dataset_version, image)
+    return facts | {"lineage": lineage, "startTime": facts.get("startTime") or first.started_at}
 
 
 def attempts(observed: Observed) -> list[dict[str, Any]]:
@@ -51,13 +57,6 @@ def _attempt(job: JobState) -> dict[str, Any]:
 def decided(observed: Observed, version: Object, attempt: int, now: datetime) -> dict[str, Any]:
     """Written before the Job is made: which data, which image, which attempt."""
     facts = known(observed)
-    lineage = Lineage(
-        dataset_version=objects.name(version),
-        dataset_digest=objects.spec(version)["digest"],
-        image=builders.image(observed),
-        parameters=observed.spec.estimator.params if observed.spec.estimator else None,
-        seed=observed.spec.seed,
-    )
     started = {
         "number": attempt,
         "job": builders.job_name(objects.name(observed.object), attempt),
@@ -66,10 +65,20 @@ def decided(observed: Observed, version: Object, attempt: int, now: datetime) ->
     others = [a for a in attempts(observed) if a["number"] != attempt]
     return facts | {
         "phase": "Pending",
-        "lineage": lineage.to_dict(),
+        "lineage": _lineage(observed, version, builders.image(observed)),
         "attempts": [*others, Attempt.model_validate(started).to_dict()][-ATTEMPTS_MAX:],
         "startTime": facts.get("startTime") or objects.format_time(now),
     }
+
+
+def _lineage(observed: Observed, version: Object, image: str) -> dict[str, Any]:
+    return Lineage(
+        dataset_version=objects.name(version),
+        dataset_digest=objects.spec(version)["digest"],
+        image=image,
+        parameters=observed.spec.estimator.params if observed.spec.estimator else None,
+        seed=observed.spec.seed,
+    ).to_dict()
 
 
 def progress(observed: Observed, job: JobState, now: datetime) -> dict[str, Any] | None:

@@ -39,7 +39,7 @@ def test_a_missing_column_names_field_column_and_the_closest_one(workshop: Works
     assert error.reason == "MissingColumn"
     assert field in error.message
     assert hint in error.message
-    assert "The columns are: id, x, n, c, y" in error.message
+    assert "the columns are: id, x, n, c, y" in error.message
 
 
 def test_all_missing_columns_are_named_at_once(workshop: Workshop) -> None:
