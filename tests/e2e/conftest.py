@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from tests.demo import release
 from tests.e2e import api, artifacts, manifests, report
 from tests.e2e.api import Api
+from tests.e2e.control_plane import ControlPlane
 from tests.e2e.messages import Messages
 from tests.e2e.space import STEP_SECONDS, Space
 
 DELETE_SECONDS = 120
 
-SpaceMaker = Callable[[str], Space]
+
+class SpaceMaker(Protocol):
+    def __call__(self, journey: str, level: str = "restricted") -> Space: ...
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,6 +62,11 @@ def used_spaces() -> Iterator[list[Space]]:
 
 
 @pytest.fixture(scope="session")
+def control_plane(cluster_api: Api) -> ControlPlane:
+    return ControlPlane(cluster_api)
+
+
+@pytest.fixture(scope="session")
 def workshop(cluster_api: Api, messages: Messages, used_spaces: list[Space]) -> Space:
     """One turn of the loop for all: other journeys read what came of it, and change nothing."""
     space = Space(cluster_api, messages, "workshop")
@@ -80,9 +89,9 @@ def make_space(
 ) -> Iterator[SpaceMaker]:
     mine: list[Space] = []
 
-    def make(journey: str) -> Space:
+    def make(journey: str, level: str = "restricted") -> Space:
         space = Space(cluster_api, messages, journey)
-        space.create()
+        space.create(level)
         mine.append(space)
         used_spaces.append(space)
         return space

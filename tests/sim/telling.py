@@ -9,7 +9,7 @@ from typing import Any
 from tests.sim import end_state
 from tests.sim.api import Crash
 from tests.sim.simulation import Simulation, Snapshot
-from tests.sim.stories import Step, Wait
+from tests.sim.stories import BEGIN, Step, Wait
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,12 @@ class Telling:
     kills: list[Killed] = field(default_factory=list)
 
     def tell(self, steps: Sequence[Step]) -> Ending:
-        """To the end, remembering the cluster after every single write."""
+        """To the end, remembering the cluster after every single write from BEGIN on."""
+        begin = steps.index(BEGIN) if BEGIN in steps else 0
         for number, step in enumerate(steps):
             rest = steps[number if isinstance(step, Wait) else number + 1 :]
-            self.sim.operator.api.after_write = lambda rest=rest: self._remember(rest)
+            if number >= begin:
+                self.sim.operator.api.after_write = lambda rest=rest: self._remember(rest)
             step(self.sim)
             self.sim.settle()
         return end(self.sim)
@@ -70,20 +72,25 @@ def resume(kill: Killed) -> Ending:
     return tell(sim, kill.rest)
 
 
-def tell_until_killed(start: Callable[[], Simulation], steps: Sequence[Step], number: int) -> tuple[Ending, bool]:
-    """With an operator that is killed in the middle of what it does after that many writes; and whether it was."""
+def tell_until_killed(start: Callable[[], Simulation], steps: Sequence[Step], number: int) -> Ending:
+    """With an operator that is killed in the middle of what it does, after that many writes."""
     sim = start()
     sim.restart(crash_after=number)
-    crashed = False
     for step in steps:
         try:
             step(sim)
             sim.settle()
         except Crash:
-            crashed = True
             sim.restart()
             sim.settle()
-    return end(sim), crashed
+    return end(sim)
+
+
+def writes(start: Callable[[], Simulation], steps: Sequence[Step]) -> dict[int, str]:
+    """The numbers of all writes, but for Events, which the operator never reads."""
+    sim = start()
+    tell(sim, steps)
+    return {n: write for n, write in enumerate(sim.operator.api.writes, 1) if " Event " not in write}
 
 
 def check(told: Ending, expected: Ending, when: str) -> None:

@@ -86,8 +86,8 @@ def test_ticks_are_in_the_time_zone_of_the_dataset(sim: Simulation) -> None:
 
 def test_a_tick_does_not_interrupt_a_preparation_that_takes_longer(sim: Simulation) -> None:
     sim.workloads.rule("tumours-prepare-*", HANGS)
-    sim.apply(builders.dataset(refresh=HOURLY))
-    sim.advance(2.5 * HOUR)
+    sim.apply(builders.dataset(refresh={"schedule": "*/5 * * * *"}))
+    sim.advance(13 * 60)
     assert len(sim.made("Job")) == 1
     sim.workloads.rule("tumours-prepare-*", None)
     sim.advance(60)

@@ -386,14 +386,3 @@ def test_versions_outlive_their_model_and_it_finds_its_champion_again(lab: Simul
     assert champion(lab) == "tumours-v2"
     train(lab, 3)
     assert champion(lab) == "tumours-v3"
-
-
-def test_history_is_bounded(lab: Simulation) -> None:
-    lab.apply(builders.model(promotion={"mode": "Manual"}))
-    train(lab, 1)
-    train(lab, 2)
-    for number in range(60):
-        stories.pin(f"tumours-v{number % 2 + 1}")(lab)
-        lab.settle()
-    assert len(history(lab)) == 50
-    assert lab.status("Model", "tumours")["promotions"] == 60

@@ -105,7 +105,7 @@ class Channel:
     url: str
 
     def patch(self, key: str, text: str, timeout: float) -> None:
-        """Set one key. Raises `OSError` (network, HTTP status)."""
+        """Set one key. Raises `OSError`: no connection, or an HTTP status that is no success."""
         request = urllib.request.Request(
             self.url,
             data=json.dumps({"data": {key: text}}).encode(),
@@ -116,8 +116,12 @@ class Channel:
                 "Content-Type": "application/merge-patch+json",
             },
         )
-        with urllib.request.urlopen(request, timeout=timeout, context=_tls(self.url)) as response:
-            response.read()
+        try:
+            urllib.request.urlopen(request, timeout=timeout, context=_tls()).close()
+        except urllib.error.HTTPError as error:
+            # The error is an open response; it would keep the connection until it is collected.
+            error.close()
+            raise OSError(f"HTTP {error.code} {error.reason}") from error
 
 
 @dataclass
@@ -155,9 +159,7 @@ def _namespace() -> str:
     return os.environ.get(contract.ENV_NAMESPACE) or (SERVICE_ACCOUNT_DIR / "namespace").read_text().strip()
 
 
-def _tls(url: str) -> ssl.SSLContext | None:
-    if not url.startswith("https:"):
-        return None
+def _tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(SERVICE_ACCOUNT_DIR / "ca.crt"))
 
 

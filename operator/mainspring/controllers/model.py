@@ -7,7 +7,7 @@ from datetime import datetime
 
 from mainspring.api.v1alpha1.common import ANNOTATION_FINISHED
 from mainspring.api.v1alpha1.model import ModelSpec
-from mainspring.controllers.trainingrun import find_version
+from mainspring.controllers import reading
 from mainspring.kube.client import Api
 from mainspring.kube.store import Store
 from mainspring.plan.common import gates, objects
@@ -65,7 +65,7 @@ class ModelController:
             artifact = objects.status(run).get("artifact")
             if ANNOTATION_FINISHED in objects.annotations_of(run) or "modelVersion" in objects.status(run):
                 continue
-            if artifact and find_version(versions, run) is None:
+            if artifact and reading.find_version(versions, run) is None:
                 found.setdefault(artifact.get("modelDigest") or artifact["digest"], run)
         return tuple(found.values())
 

@@ -82,3 +82,15 @@ def owner_key(obj: Object, kind: str) -> Iterable[Ref]:
     if owner is not None and owner["kind"] == kind:
         return (Ref(kind, objects.namespace(obj), owner["name"]),)
     return ()
+
+
+def find_version(versions: Iterable[Object], run: Object) -> Object | None:
+    """The version of this run: made from it, or with the same modelDigest."""
+    digest = (objects.status(run).get("artifact") or {}).get("modelDigest")
+    reproduced = None
+    for version in versions:
+        if (objects.spec(version).get("source") or {}).get("trainingRunUid") == objects.uid(run):
+            return version
+        if digest and objects.spec(version)["artifact"].get("modelDigest") == digest:
+            reproduced = reproduced or version
+    return reproduced

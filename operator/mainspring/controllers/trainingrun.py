@@ -87,19 +87,7 @@ class TrainingRunController:
             for v in self._store.select("ModelVersion", objects.namespace(run))
             if objects.spec(v).get("model") == model
         ]
-        return find_version(versions, run)
+        return reading.find_version(versions, run)
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:
         return plan.make_plan(observed, now)
-
-
-def find_version(versions: Iterable[Object], run: Object) -> Object | None:
-    """The version of this run: made from it, or with the same modelDigest."""
-    digest = (objects.status(run).get("artifact") or {}).get("modelDigest")
-    reproduced = None
-    for version in versions:
-        if (objects.spec(version).get("source") or {}).get("trainingRunUid") == objects.uid(run):
-            return version
-        if digest and objects.spec(version)["artifact"].get("modelDigest") == digest:
-            reproduced = reproduced or version
-    return reproduced

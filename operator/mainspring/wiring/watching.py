@@ -65,7 +65,7 @@ def _watch(
 
     group, version, plural = resource.group, resource.version, resource.plural
     kopf.index(
-        group=group, version=version, plural=plural, id=f"cache-{plural}", registry=registry, when=is_filling
+        group=group, version=version, plural=plural, id="cache", registry=registry, when=is_filling
     )(fill)
     kopf.on.event(group=group, version=version, plural=plural, id=f"watch-{plural}", registry=registry)(changed)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mainspring.api import contract
 from mainspring.api.contract import TrainReport, TrainTask
+from mainspring.api.v1alpha1.trainingrun import Preprocessing
 from mainspring_runtime import artifacts, reporting, threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
@@ -17,6 +18,7 @@ from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import read_dataset
 from mainspring_runtime.train import container, outcome, training, version, watching
+from mainspring_runtime.train.splits import read_splits, require_complete
 
 Say = Callable[[int, str], None]
 
@@ -48,7 +50,9 @@ def train(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRepo
     artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, source)
     dataset = read_dataset(source)
     say(5, "Reading")
-    splits = outcome.read_splits(dataset)
+    splits = read_splits(dataset)
+    if estimator.preprocessing is Preprocessing.NONE:
+        dataset, splits = require_complete(dataset, splits)
     with threads.limited(thread_count):
         trained = training.train(dataset, splits.train, splits.validation, estimator, task.spec.seed, _within(say))
         say(75, "Proving the fast path")

@@ -27,7 +27,7 @@ from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import COLUMNS_FILE, DATASET_FILE, PreparedDataset, read_dataset
 from mainspring_runtime.train import foreign, outcome, version, watching
-from mainspring_runtime.train.outcome import Splits
+from mainspring_runtime.train.splits import Splits, read_splits, require_complete
 from mainspring_runtime.train.version import Result
 
 Say = Callable[[int, str], None]
@@ -63,9 +63,12 @@ def publish(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRe
     with tempfile.TemporaryDirectory(dir=work) as temporary, threads.limited(thread_count):
         artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, Path(temporary))
         dataset = read_dataset(Path(temporary))
-        splits = outcome.read_splits(dataset)
+        splits = read_splits(dataset)
         say(82, "Loading what the container wrote")
         model = foreign.recognise(directory, dataset, splits.train, task.model.spec, thread_count)
+        if model.predictor is not None and not foreign.takes_missing(model.predictor, dataset, splits.train):
+            dataset, splits = require_complete(dataset, splits)
+            model = foreign.recognise(directory, dataset, splits.train, task.model.spec, thread_count)
         predictor = model.predictor
         result = _declared(directory, dataset, splits, model.notes) if predictor is None else _measured(directory, task, predictor, dataset, splits, model.notes)
         described = watching.describe_foreign(predictor, dataset, splits)

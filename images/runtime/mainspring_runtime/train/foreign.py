@@ -20,7 +20,7 @@ from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.signature import Label, Output, Signature
 from mainspring_runtime.model.sklearn_model import SklearnModel, load_estimator
 from mainspring_runtime.prepared import PreparedDataset, Rows
-from mainspring_runtime.train import canonical, fitting, training, version
+from mainspring_runtime.train import canonical, fitting, synthetic, training, version
 
 PICKLES = ("model.joblib", "model.pkl", "model.pickle")
 PROBED_ROWS = 50
@@ -49,6 +49,17 @@ def recognise(directory: Path, dataset: PreparedDataset, rows: Rows, spec: Model
     if pickles := [name for name in PICKLES if name in files]:
         return _from_estimator(directory, _blank(dataset, rows, "joblib", pickles[0]), dataset, rows, spec)
     return _custom(directory, dataset, rows, ())
+
+
+def takes_missing(predictor: Predictor, dataset: PreparedDataset, rows: Rows) -> bool:
+    """Whether the model answers rows with a missing value in every nullable column."""
+    features = {column.name for column in predictor.signature.inputs}
+    columns = synthetic.draw([column for column in dataset.features if column.name in features], rows, PROBED_ROWS, 0)
+    try:
+        predictor.predict(columns, predictor.signature.output_names)
+    except (ValueError, TypeError, *ERRORS):
+        return False
+    return True
 
 
 def _files(directory: Path) -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from mainspring.api.contract import TrainReport, TrainTask
@@ -20,33 +19,12 @@ from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.encoding import Columns
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.signature import Signature
-from mainspring_runtime.prepared import PreparedDataset, Rows
 from mainspring_runtime.train import version
+from mainspring_runtime.train.splits import Splits
 from mainspring_runtime.train.version import Result
 
 MAX_NOTES = 30
 MAX_NOTE_CHARACTERS = 500
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The rows of a dataset, each split read once."""
-
-    train: Rows
-    test: Rows
-    validation: Rows | None = None
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {"train": len(self.train), "validation": len(self.validation or ()), "test": len(self.test)}
-
-
-def read_splits(dataset: PreparedDataset) -> Splits:
-    """All rows with a target. Raises `PermanentError("NoRows")` when none are held out."""
-    splits = Splits(dataset.rows("train"), dataset.rows("test"), dataset.rows("validation") if dataset.has_validation else None)
-    if len(splits.test) == 0:
-        raise PermanentError("NoRows", "there is no test row with a target, so nothing can be measured; raise spec.split.test of the Dataset")
-    return splits
 
 
 def evaluate(predictor: Predictor, splits: Splits, tested: Columns, evaluation: Evaluation, seed: int, notes: Sequence[str]) -> Result:
@@ -57,7 +35,8 @@ def evaluate(predictor: Predictor, splits: Splits, tested: Columns, evaluation: 
     if evaluation.primary is not None and evaluation.primary not in [value.name for value in measured.values]:
         message = f"spec.evaluation.primary: {evaluation.primary} cannot be measured on {len(splits.test)} test rows: {measured.notes[-1]}"
         raise PermanentError("InvalidMetric", message)
-    return Result(measured.values, primary, splits.counts, (*notes, *unlabelled(splits), *measured.notes))
+    left_out = [f"{splits.unlabelled} rows without a target were left out"] if splits.unlabelled else []
+    return Result(measured.values, primary, splits.counts, (*notes, *left_out, *measured.notes))
 
 
 def choose(evaluation: Evaluation, predictions: Predictions) -> tuple[list[Metric], Metric]:
@@ -67,12 +46,6 @@ def choose(evaluation: Evaluation, predictions: Predictions) -> tuple[list[Metri
     primary = evaluation.primary or table.default_primary(predictions)
     table.require([primary], predictions, "spec.evaluation.primary")
     return wanted if primary in wanted else [primary, *wanted], primary
-
-
-def unlabelled(splits: Splits) -> list[str]:
-    """A note when rows were left out."""
-    count = sum(rows.unlabelled for rows in (splits.train, splits.test, splits.validation) if rows is not None)
-    return [f"{count} rows without a target were left out"] if count else []
 
 
 def publish(directory: Path, task: TrainTask, document: ModelDocument, signature: Signature, result: Result, threads: int) -> TrainReport:

@@ -12,8 +12,8 @@ from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.sklearn_model import decide
 from mainspring_runtime.prepared import PreparedDataset
 from mainspring_runtime.train import profile
-from mainspring_runtime.train.outcome import Splits
 from mainspring_runtime.train.profile import Scored, Watched
+from mainspring_runtime.train.splits import Splits
 from mainspring_runtime.train.training import Trained
 
 

@@ -20,7 +20,6 @@ from mainspring.api.v1alpha1.modelversion import ComparedMetric, GateResult
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 
-
 CORRUPT = "Mismatch"  # instead of the digest in the annotation `verified`
 
 

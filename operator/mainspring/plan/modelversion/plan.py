@@ -192,7 +192,9 @@ def _corrupt(observed: Observed, now: datetime) -> Plan:
     told = objects.condition(observed.object, VERIFIED) or {}
     before = told.get("message") if told.get("reason") == CORRUPT_REASON else ""
     found = f"{observed.mismatch}; publish the model again as a new version" if observed.mismatch else ""
-    text = before or found or "a server found other bytes than the digest says; publish the model again as a new version"
+    text = (
+        before or found or "a server found other bytes than the digest says; publish the model again as a new version"
+    )
     plan = _not_verified(observed, now, CORRUPT_REASON, text)
     return Plan(patch=(_mark(observed, {ANNOTATION_VERIFIED: gates.CORRUPT}),), status=plan.status, status_first=True)
 

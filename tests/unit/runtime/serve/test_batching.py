@@ -228,6 +228,18 @@ async def test_a_caller_that_went_away_is_not_predicted() -> None:
     assert bench.batches == [[0], [2]]
 
 
+async def test_rows_of_callers_that_went_away_make_room_again() -> None:
+    bench = Bench(queue_rows=10)
+    await bench.submit(0)
+    (await bench.submit(1, rows=10)).cancel()
+    await bench.executor.complete()
+    await bench.submit(2)
+    await bench.submit(3, rows=4)
+    await bench.submit(4, rows=6)
+    await bench.executor.complete()
+    assert bench.batches == [[0], [2], [3, 4]]
+
+
 class Unlike(BaseException):
     """Something that no list of exceptions would name."""
 

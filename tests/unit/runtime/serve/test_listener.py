@@ -32,13 +32,14 @@ class App:
         self.answering.set()
         self.asked = asyncio.Event()
         self.draining = False
+        self.answer = Response(200, b'"ok"')
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         self.asked.set()
         while (await receive()).get("more_body"):
             pass
         await self.answering.wait()
-        await http.respond(send, Response(200, b'"ok"'), close=self.draining)
+        await http.respond(send, self.answer, close=self.draining)
 
 
 class Served:
@@ -93,8 +94,10 @@ def serve(scenario: Callable[[Served], Coroutine[Any, Any, None]], **limits: Any
         while not served.listener.started:
             assert not listening.done()
             await asyncio.sleep(0)
-        async with asyncio.timeout(20):
-            await scenario(served)
+        try:
+            async with asyncio.timeout(20):
+                await scenario(served)
+        finally:
             served.listener.stop()
             await listening
             await served.close_clients()
@@ -155,10 +158,12 @@ def test_receiving_is_limited_but_not_answering() -> None:
     serve(scenario, receive_seconds=0.1)
 
 
-def test_a_connection_that_was_reset_is_forgotten_at_once() -> None:
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP"], ids=["idle", "receiving"])
+def test_a_connection_that_was_reset_is_forgotten_at_once(begun: bytes) -> None:
     async def scenario(served: Served) -> None:
         client = await served.connect()
-        await client.get()
+        client.writer.write(GET + begun)
+        await client.answer()
         (connection,) = served.listener.server_state.connections
         kept = weakref.ref(connection)
         del connection
@@ -168,9 +173,20 @@ def test_a_connection_that_was_reset_is_forgotten_at_once() -> None:
         await served.listener.config.unused.wait()
         await asyncio.sleep(0)
         gc.collect()
-        assert kept() is None, "the idle timer holds it for minutes"
+        assert kept() is None, "a timer holds it"
 
     serve(scenario)
+
+
+def test_a_caller_that_does_not_read_its_answer_does_not_keep_the_process() -> None:
+    async def scenario(served: Served) -> None:
+        served.app.answer = Response(200, bytes(50_000_000))
+        client = await served.connect()
+        client.writer.write(GET)
+        await served.app.asked.wait()
+        # The end of `serve` closes the listener and its loop, which fails while a transport is open.
+
+    serve(scenario, request_seconds=0.01)
 
 
 def test_a_caller_may_use_its_idle_connection_while_draining_and_is_sent_away_by_the_answer() -> None:

@@ -56,12 +56,12 @@ def cells(draw: st.DrawFn, columns: tuple[Column, ...]) -> dict[Column, list[Any
 
 
 @st.composite
-def sent_as_columns(draw: st.DrawFn) -> tuple[dict[Column, list[Any]], list[RequestInput]]:
+def sent_as_columns(draw: st.DrawFn, schema: tables.Schema) -> tuple[dict[Column, list[Any]], list[RequestInput]]:
     """A table and one way of sending it: any order, [N] or [N, 1], flat or nested, missing columns sent or left out."""
-    given_cells = draw(cells(MIXED.inputs))
+    given_cells = draw(cells(schema.columns))
     inputs: list[RequestInput] = []
-    names = draw(st.permutations(range(len(MIXED.inputs))))
-    for column in (MIXED.inputs[index] for index in names):
+    names = draw(st.permutations(range(len(schema.columns))))
+    for column in (schema.columns[index] for index in names):
         values = given_cells[column]
         if set(values) == {None} and inputs and draw(st.booleans()):
             continue
@@ -81,12 +81,13 @@ def assert_is(table: tables.Table, schema: tables.Schema, expected: dict[Column,
         np.testing.assert_array_equal(columns[column.name], np.array(wanted, dtype=columns[column.name].dtype))
 
 
+@pytest.mark.parametrize("schema", [MIXED_SCHEMA, NUMBERS_SCHEMA], ids=["mixed", "numbers"])
 @settings(deadline=None)
-@given(sent_as_columns())
-def test_a_table_survives_the_wire_in_every_form(sent: tuple[dict[Column, list[Any]], list[RequestInput]]) -> None:
-    expected, inputs = sent
+@given(data=st.data())
+def test_a_table_survives_the_wire_in_every_form(schema: tables.Schema, data: st.DataObject) -> None:
+    expected, inputs = data.draw(sent_as_columns(schema))
     decoded = decode(encode({"inputs": inputs})).inputs
-    assert_is(tables.build(MIXED_SCHEMA, decoded, max_rows=4), MIXED_SCHEMA, expected)
+    assert_is(tables.build(schema, decoded, max_rows=4), schema, expected)
 
 
 @settings(deadline=None)
@@ -130,6 +131,16 @@ def test_one_column_can_be_sent_under_any_name() -> None:
             schema,
             {SITE: ["a", "b"]},
         )
+
+
+def test_numbers_that_stand_for_booleans_are_checked_in_a_table_of_plain_numbers() -> None:
+    schema = tables.compile_schema(signature(RADIUS, SMOKER))
+    for inputs in (
+        [column("x", [1, 2], [1.5, 0.5])],
+        [column("radius", [1], [1.5]), column("smoker", [1], [0.5])],
+    ):
+        with pytest.raises(RequestError, match=r"input 'smoker', row 0: expected true, false, 1, 0 or null, got 0.5"):
+            tables.build(schema, inputs, max_rows=9)
 
 
 def test_integers_for_floats_are_counted_by_value() -> None:

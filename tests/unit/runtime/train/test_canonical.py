@@ -79,5 +79,5 @@ def test_padding_between_fields_is_zero_whatever_was_in_memory(junk: int) -> Non
     sink = io.BytesIO()
     np.save(sink, array)
     clean = np.load(io.BytesIO(canonical._canonical_array(sink.getvalue())))
-    assert clean.tobytes() == bytes([1, *[0] * 7]) * 0 + np.array([(1, 2.0)] * 2, dtype=kind).tobytes() or junk == 0
+    assert clean["value"].tolist() == [2.0, 2.0]
     assert [row.tobytes()[1:8] for row in clean] == [bytes(7)] * 2

@@ -1,0 +1,151 @@
+"""The operator's own pod: killed without warning, taken down, brought back, upgraded.
+
+To send SIGKILL to a container's first process one has to be outside of its PID namespace. A pod that sees the processes of
+its node does that, with the operator's own user and not as root, so it can hit nothing else by mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Object, Ref
+from tests.cluster import wait
+from tests.demo import release
+from tests.e2e.api import Api
+from tests.e2e.space import Space
+
+SECONDS = 90.0
+PORT = 8000
+KILLER = "killer"
+OPERATOR_LABELS = f"app.kubernetes.io/component=operator,app.kubernetes.io/instance={release.RELEASE}"
+
+# A container finds its pod's name in HOSTNAME; the processes of other users cannot be read, nor ended.
+SCRIPT = textwrap.dedent(
+    f"""
+    import http.server, os, signal
+
+    def processes_of(pod):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{{pid}}/environ", "rb") as environment:
+                    if f"HOSTNAME={{pod}}".encode() in environment.read().split(b"\\0"):
+                        yield int(pid)
+            except OSError:
+                pass
+
+    class Killer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            found = list(processes_of(self.path.rsplit("/", 1)[-1]))
+            for pid in found:
+                os.kill(pid, signal.SIGKILL)
+            self.send_response(200 if found else 404)
+            self.end_headers()
+
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+    http.server.HTTPServer(("", {PORT}), Killer).serve_forever()
+    """
+)
+
+
+class ControlPlane:
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def pod(self) -> Object:
+        """The operator's pod, running."""
+        found = self._pods()
+        assert len(found) == 1, f"one operator was expected: {[objects.name(p) for p in found]}"
+        return found[0]
+
+    def _pods(self) -> list[Object]:
+        every = self.api.list("Pod", release.NAMESPACE, labelSelector=OPERATOR_LABELS)
+        return [pod for pod in every if not objects.is_deleting(pod)]
+
+    def variable(self, name: str) -> str:
+        """A setting of the operator, as the chart gave it."""
+        container = objects.spec(self.pod())["containers"][0]
+        return next(str(item["value"]) for item in container["env"] if item["name"] == name)
+
+    def restarts(self, pod: Object) -> int:
+        statuses = objects.status(pod).get("containerStatuses") or ()
+        return sum(int(status.get("restartCount", 0)) for status in statuses)
+
+    def kill(self, killer: Space) -> None:
+        """SIGKILL, and waits until the kubelet has started it again. `killer`: where `start_killer` was called."""
+        before = self.pod()
+        path = f"/{objects.name(before)}"
+        answer = self.api.through_pod(killer.name, KILLER, PORT, path, "POST")
+        assert answer.status_code == 200, f"no process of {objects.name(before)} was found: {answer.text}"
+
+        def check() -> str | None:
+            now = self.pod()
+            again = self.restarts(now) > self.restarts(before) and objects.condition_is(now, "Ready")
+            return None if again else "the operator to be started again by the kubelet"
+
+        wait.until(check, SECONDS)
+
+    def replace(self) -> None:
+        """Another pod in place of this one, as a drained node would; the count of restarts begins anew."""
+        before = self.pod()
+        self.api.delete(objects.ref(before))
+        self.await_ready(not_uid=objects.uid(before))
+
+    def await_ready(self, not_uid: str = "") -> None:
+        def check() -> str | None:
+            ready = [p for p in self._pods() if objects.condition_is(p, "Ready") and objects.uid(p) != not_uid]
+            return None if ready else "the operator to be ready"
+
+        wait.until(check, SECONDS)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """No operator at all for the time of the block."""
+        deployment = Ref("Deployment", release.NAMESPACE, release.RELEASE)
+        before = objects.spec(self.api.get(deployment) or {})["replicas"]
+        self.api.merge(deployment, {"spec": {"replicas": 0}})
+        try:
+            wait.until(lambda: "the operator to end" if self._every() else None, SECONDS)
+            yield
+        finally:
+            self.api.merge(deployment, {"spec": {"replicas": before}})
+            self.await_ready()
+
+    def _every(self) -> list[Object]:
+        return self.api.list("Pod", release.NAMESPACE, labelSelector=OPERATOR_LABELS)
+
+    def start_killer(self, space: Space) -> None:
+        """In a namespace that allows `hostPID`, on the operator's node."""
+        node = objects.spec(self.pod())["nodeName"]
+        # User and group must both be the operator's: the kernel lets nobody else look at its processes.
+        given = objects.spec(self.pod())["securityContext"]
+        identity = {key: given[key] for key in ("runAsUser", "runAsGroup")}
+        container = {
+            "name": KILLER,
+            "image": self.variable("MAINSPRING_JOBS_IMAGE"),
+            "command": ["python", "-c", SCRIPT],
+            "readinessProbe": {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1},
+        }
+        spec = {"hostPID": True, "nodeName": node, "securityContext": identity, "containers": [container]}
+        space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": KILLER}, "spec": spec})
+        space.eventually(lambda: objects.condition_is(space.get("Pod", KILLER), "Ready"), "the killer is ready")
+
+
+def upgrade(*words: str) -> None:
+    """`helm upgrade` with some values changed, and all others as they are."""
+    release.helm(
+        "upgrade", release.RELEASE, str(release.CHART), "--namespace", release.NAMESPACE, "--reuse-values", "--wait",
+        "--timeout", f"{release.INSTALL_SECONDS:.0f}s", *words,
+    )  # fmt: skip
+
+
+def values() -> str:
+    """The values of the installed release, as JSON."""
+    text = release.helm("get", "values", release.RELEASE, "--namespace", release.NAMESPACE, "--output", "json")
+    return json.dumps(json.loads(text))

@@ -1,0 +1,20 @@
+"""A node is drained while a model is being trained: the attempt goes on elsewhere and is not held against the run."""
+
+from __future__ import annotations
+
+from mainspring.plan.common import objects
+from tests.e2e import manifests
+from tests.e2e.space import Space
+
+
+def test_an_evicted_training_is_not_charged(space: Space) -> None:
+    # No retries at all: an eviction that was charged would end the run.
+    forest = {"class": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 300}}
+    space.apply(manifests.dataset(), manifests.model(), manifests.run(retries=0, estimator=forest))
+    pod = space.until_running(training_run="first")
+    space.api.evict(pod)
+    run = space.current("TrainingRun", "first", "Succeeded")
+    assert [(a["number"], a["outcome"]) for a in run["status"]["attempts"]] == [(1, "Succeeded")]
+    after = space.list("Pod", training_run="first")
+    assert objects.uid(pod) not in {objects.uid(p) for p in after if objects.status(p)["phase"] == "Succeeded"}
+    assert run["status"]["modelVersion"] == "flowers-v1"
