@@ -210,3 +210,10 @@ def job_state(
         report=json.loads(contract.as_json(report)) if report else {},
         **more,
     )
+
+
+def stored_child(made: Manifest, minutes: float = 0) -> dict[str, Any]:
+    """A child of ours as the API server has it."""
+    name = made["metadata"]["name"]
+    facts = {"uid": f"uid-of-{made['kind']}-{name}", "generation": 1, "creationTimestamp": at(minutes)}
+    return {**made, "metadata": {**made["metadata"], **facts, "resourceVersion": "1000"}}

@@ -56,7 +56,9 @@ class Stages:
 
     def seconds(self) -> dict[str, float]:
         following = [*self.started[1:], ("end", cpu_seconds())]
-        return {stage: round(later - start, 2) for (stage, start), (_, later) in zip(self.started, following, strict=True)}
+        return {
+            stage: round(later - start, 2) for (stage, start), (_, later) in zip(self.started, following, strict=True)
+        }
 
 
 def main() -> None:
@@ -69,9 +71,18 @@ def main() -> None:
         print(json.dumps(measure(Path(arguments.measure[0]), arguments.measure[1] or None)))
         return
     with tempfile.TemporaryDirectory() as directory:
-        run([sys.executable, "-c", f"from tests.bench.bench_prepare import *; make_rows(Path({directory!r}), {arguments.rows})"])
+        run(
+            [
+                sys.executable,
+                "-c",
+                f"from tests.bench.bench_prepare import *; make_rows(Path({directory!r}), {arguments.rows})",
+            ]
+        )
         for name, (file, key) in CASES.items():
-            print_case(name, run([sys.executable, "-m", "tests.bench.bench_prepare", "--measure", f"{directory}/{file}", key or ""]))
+            print_case(
+                name,
+                run([sys.executable, "-m", "tests.bench.bench_prepare", "--measure", f"{directory}/{file}", key or ""]),
+            )
 
 
 def run(command: Sequence[str]) -> str:
@@ -83,7 +94,9 @@ def print_case(name: str, output: str) -> None:
     result = json.loads(output.splitlines()[-1])
     stages = result["stages"]
     print(f"{name}: {result['rows']} rows × {result['columns']} columns")
-    print(f"  profile and checks {stages['Profiling'] + stages['Checking']:.2f} s CPU, all {sum(stages.values()):.2f} s CPU, peak {result['peak_mb']} MB")
+    print(
+        f"  profile and checks {stages['Profiling'] + stages['Checking']:.2f} s CPU, all {sum(stages.values()):.2f} s CPU, peak {result['peak_mb']} MB"
+    )
     print(f"  {stages}")
 
 
@@ -91,9 +104,14 @@ def make_rows(directory: Path, rows: int) -> None:
     """20 columns: a key, 14 floats with 2 % missing, 2 integers, 2 categories and the target."""
     random = np.random.default_rng(1)
     columns = {"customer_id": pa.array(random.permutation(rows))}
-    columns |= {f"f{i}": pa.array(np.where(random.random(rows) < 0.02, np.nan, random.normal(size=rows)), from_pandas=True) for i in range(14)}
+    columns |= {
+        f"f{i}": pa.array(np.where(random.random(rows) < 0.02, np.nan, random.normal(size=rows)), from_pandas=True)
+        for i in range(14)
+    }
     columns |= {f"n{i}": pa.array(random.integers(0, 1000, rows)) for i in range(2)}
-    columns |= {f"c{i}": pa.array(np.array(["red", "green", "blue", "black"])[random.integers(0, 4, rows)]) for i in range(2)}
+    columns |= {
+        f"c{i}": pa.array(np.array(["red", "green", "blue", "black"])[random.integers(0, 4, rows)]) for i in range(2)
+    }
     columns["label"] = pa.array(np.array(["no", "yes"])[random.integers(0, 2, rows)])
     table = pa.table(columns)
     pq.write_table(table, directory / "rows.parquet", row_group_size=100_000)

@@ -132,7 +132,8 @@ class ControlPlane:
             "command": ["python", "-c", SCRIPT],
             "readinessProbe": {"httpGet": {"path": "/", "port": PORT}, "periodSeconds": 1},
         }
-        spec = {"hostPID": True, "nodeName": node, "securityContext": identity, "containers": [container]}
+        pod = {"hostPID": True, "nodeName": node, "securityContext": identity, "terminationGracePeriodSeconds": 0}
+        spec = {**pod, "containers": [container]}
         space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": KILLER}, "spec": spec})
         space.eventually(lambda: objects.condition_is(space.get("Pod", KILLER), "Ready"), "the killer is ready")
 

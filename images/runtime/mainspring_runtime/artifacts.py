@@ -149,7 +149,9 @@ def _facts(directory: Path) -> Iterator[tuple[str, int, str]]:
 def _require_inside(path: str, uri: str) -> None:
     parts = PurePosixPath(path)
     if parts.is_absolute() or ".." in parts.parts or str(parts) != path or path == MANIFEST:
-        raise PermanentError("InvalidArtifact", f"the manifest at {uri} names {path!r}, which is not a plain relative path")
+        raise PermanentError(
+            "InvalidArtifact", f"the manifest at {uri} names {path!r}, which is not a plain relative path"
+        )
 
 
 def _is_complete(store: ObjectStore, manifest: Manifest) -> bool:
@@ -157,7 +159,9 @@ def _is_complete(store: ObjectStore, manifest: Manifest) -> bool:
     try:
         if bytes(obstore.get(store, MANIFEST).bytes()) != manifest.to_bytes():
             return False
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if not stores.is_absent(error):
+            raise
         return False
     sizes = {meta["path"]: meta["size"] for batch in obstore.list(store) for meta in batch}
     return all(sizes.get(file.path) == file.size for file in manifest.files)
@@ -172,7 +176,11 @@ def _read_manifest(uri: str) -> tuple[ObjectStore, bytes]:
         store = stores.open_store(uri)
         result = obstore.get(store, MANIFEST)
     except FileNotFoundError as error:
-        raise PermanentError("ArtifactNotFound", f"there is no {MANIFEST} at {uri}; was the artifact deleted?") from error
+        if not stores.is_absent(error):
+            raise
+        raise PermanentError(
+            "ArtifactNotFound", f"there is no {MANIFEST} at {uri}; was the artifact deleted?"
+        ) from error
     if result.meta["size"] > MANIFEST_MAX_BYTES:
         raise PermanentError("InvalidArtifact", f"{MANIFEST} at {uri} has more than {MANIFEST_MAX_BYTES} bytes")
     return store, bytes(result.bytes())
@@ -185,10 +193,14 @@ def _download(store: ObjectStore, uri: str, file: File, target: Path) -> None:
     try:
         size, sha256 = _stream(store, file, path)
     except FileNotFoundError as error:
+        if not stores.is_absent(error):
+            raise
         raise PermanentError("ArtifactNotFound", f"{file.path} is missing at {uri}") from error
     if (size, sha256) != (file.size, file.sha256):
         path.unlink()
-        raise _mismatch(uri, file.path, f"has {size} bytes and SHA-256 {sha256}, the manifest says {file.size} and {file.sha256}")
+        raise _mismatch(
+            uri, file.path, f"has {size} bytes and SHA-256 {sha256}, the manifest says {file.size} and {file.sha256}"
+        )
 
 
 def _stream(store: ObjectStore, file: File, path: Path) -> tuple[int, str]:
@@ -217,4 +229,6 @@ def _each(files: Sequence[File], work: Callable[[File], None]) -> None:
 
 
 def _mismatch(uri: str, path: str, what: str) -> PermanentError:
-    return PermanentError("ArtifactDigestMismatch", f"{path} at {uri} {what}; it was changed after it was published", [path])
+    return PermanentError(
+        "ArtifactDigestMismatch", f"{path} at {uri} {what}; it was changed after it was published", [path]
+    )

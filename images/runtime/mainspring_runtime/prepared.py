@@ -113,9 +113,15 @@ class PreparedDataset:
         if self.target.kind in TEXTS:
             return str(value)
         try:
-            return BOOLEAN_LABELS[value.lower()] if isinstance(value, str) and self.target.kind == "Boolean" else int(float(value))
+            return (
+                BOOLEAN_LABELS[value.lower()]
+                if isinstance(value, str) and self.target.kind == "Boolean"
+                else int(float(value))
+            )
         except (KeyError, ValueError) as error:
-            raise PermanentError("InvalidTarget", f"positive: {value!r} is not a value of {self.target.name!r} ({self.target.kind})") from error
+            raise PermanentError(
+                "InvalidTarget", f"positive: {value!r} is not a value of {self.target.name!r} ({self.target.kind})"
+            ) from error
 
     def _path(self, split: Split) -> Path:
         return self.directory / "data" / f"{split}.parquet"
@@ -145,7 +151,10 @@ class PreparedDataset:
             raise PermanentError("InvalidTarget", message)
         numbers = _floats(values)
         if not np.all(np.isfinite(numbers)):
-            raise PermanentError("InvalidTarget", f"the target {self.target.name!r} contains NaN or infinity; remove these rows in spec.prepare")
+            raise PermanentError(
+                "InvalidTarget",
+                f"the target {self.target.name!r} contains NaN or infinity; remove these rows in spec.prepare",
+            )
         return numbers
 
 
@@ -153,7 +162,9 @@ def read_dataset(directory: Path) -> PreparedDataset:
     """Read the description of the dataset in `directory`. Raises `PermanentError("InvalidDataset")`."""
     try:
         facts = json.loads((directory / DATASET_FILE).read_text(encoding="utf-8"))
-        columns = {item["name"]: _column(item) for item in json.loads((directory / COLUMNS_FILE).read_text(encoding="utf-8"))}
+        columns = {
+            item["name"]: _column(item) for item in json.loads((directory / COLUMNS_FILE).read_text(encoding="utf-8"))
+        }
         return PreparedDataset(
             directory=directory,
             task=facts["task"],
@@ -168,7 +179,9 @@ def read_dataset(directory: Path) -> PreparedDataset:
             data_cut=facts.get("dataCut"),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{DATASET_FILE} and {COLUMNS_FILE} do not describe a prepared dataset: {type(error).__name__}: {error}"
+        message = (
+            f"{DATASET_FILE} and {COLUMNS_FILE} do not describe a prepared dataset: {type(error).__name__}: {error}"
+        )
         raise PermanentError("InvalidDataset", message) from error
 
 
@@ -188,7 +201,11 @@ def to_numpy(column: DatasetColumn, values: pyarrow.ChunkedArray) -> Array:
 def _column(item: dict[str, Any]) -> DatasetColumn:
     categories = item.get("categories")
     return DatasetColumn(
-        item["name"], item["type"], item["role"], item.get("nullable", True), None if categories is None else tuple(categories)
+        item["name"],
+        item["type"],
+        item["role"],
+        item.get("nullable", True),
+        None if categories is None else tuple(categories),
     )
 
 
@@ -214,5 +231,7 @@ def _rfc3339(values: pyarrow.ChunkedArray) -> Array:
 def _weights(name: str, values: pyarrow.ChunkedArray) -> Array:
     weights = _floats(values)
     if not np.all(np.isfinite(weights)) or np.any(weights < 0):
-        raise PermanentError("InvalidWeight", f"the weight column {name!r} has missing or negative values; fill them in spec.prepare")
+        raise PermanentError(
+            "InvalidWeight", f"the weight column {name!r} has missing or negative values; fill them in spec.prepare"
+        )
     return weights

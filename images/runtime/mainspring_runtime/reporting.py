@@ -48,7 +48,9 @@ def load_task(kind: type[TaskType]) -> TaskType:
         raise PermanentError("InvalidTask", message) from error
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise PermanentError("InvalidTask", f"{path} is not a valid {kind.__name__}: {problems[0]}", problems) from error
+        raise PermanentError(
+            "InvalidTask", f"{path} is not a valid {kind.__name__}: {problems[0]}", problems
+        ) from error
 
 
 def progress(percent: int, stage: str) -> None:
@@ -61,7 +63,9 @@ def report(model: ApiModel) -> None:
     """Deliver the report of the command. Raises `RetryableError` when the API server does not take it."""
     text = contract.as_json(model)
     if len(text.encode()) > contract.REPORT_MAX_BYTES:
-        raise PermanentError("ReportTooLarge", f"the report has more than {contract.REPORT_MAX_BYTES} bytes; use fewer columns")
+        raise PermanentError(
+            "ReportTooLarge", f"the report has more than {contract.REPORT_MAX_BYTES} bytes; use fewer columns"
+        )
     channel = _channel()
     if channel is None:
         _report_locally(text)
@@ -170,7 +174,9 @@ def _deliver(channel: Channel, text: str) -> None:
         except OSError as error:
             last = error
             time.sleep(REPORT_BACKOFF_SECONDS * 2**attempt)
-    raise RetryableError("ReportNotDelivered", f"the API server did not take the report at {channel.url}: {last}") from last
+    raise RetryableError(
+        "ReportNotDelivered", f"the API server did not take the report at {channel.url}: {last}"
+    ) from last
 
 
 def _report_locally(text: str) -> None:

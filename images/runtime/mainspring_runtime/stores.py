@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -27,6 +28,11 @@ RETRIES: dict[str, Any] = {
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=10), "base": 2},
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_ACCOUNT = ("InvalidAccessKeyId", "XAdminUserNotFound")
+# The answer of an S3 store is XML; the library passes it on as text only.
+_CODE = re.compile(r"<Code>([^<]*)</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]*?)\.?</Message>")
+_REFUSED = re.compile(r"status code: 40[13]\b")
 SCHEMES = ("s3", "gs", "az", "file", "https", "http")
 
 
@@ -56,17 +62,37 @@ def failures(url: str, store: str = "ArtifactStore") -> Iterator[None]:
     """Turn the errors of a store into `RetryableError`s whose reasons are `<store>Denied` and `<store>Unavailable`."""
     try:
         yield
-    except (PermissionDeniedError, UnauthenticatedError) as error:
-        message = f"the store refused access to {url}: {first_line(error)}; check the credentials in the pod's Secret"
-        raise RetryableError(f"{store}Denied", message) from error
     except (BaseError, OSError) as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise RetryableError("DiskFull", f"no space left for {url}; give the pod more ephemeral storage") from error
-        raise RetryableError(f"{store}Unavailable", f"{url} could not be reached: {first_line(error)}") from error
+        if is_denied(error):
+            message = (
+                f"the store refused access to {url}: {explanation(error)}; check the credentials in the pod's Secret"
+            )
+            raise RetryableError(f"{store}Denied", message) from error
+        raise RetryableError(f"{store}Unavailable", f"{url} could not be reached: {explanation(error)}") from error
 
 
-def first_line(error: BaseException) -> str:
-    """The message without the nested debug output that the store library appends."""
+def is_absent(error: FileNotFoundError) -> bool:
+    """Whether the object itself is missing, and not its bucket, or the account that asked (some stores answer 404)."""
+    found = _CODE.search(str(error))
+    return found is None or found[1] == "NoSuchKey"
+
+
+def is_denied(error: BaseException) -> bool:
+    """Whether other credentials would help."""
+    found = _CODE.search(str(error))
+    codes = (PermissionDeniedError, UnauthenticatedError)
+    return (
+        isinstance(error, codes) or bool(_REFUSED.search(str(error))) or (found is not None and found[1] in NO_ACCOUNT)
+    )
+
+
+def explanation(error: BaseException) -> str:
+    """What the store says, without the nested debug output that the library appends."""
+    code, message = _CODE.search(str(error)), _MESSAGE.search(str(error))
+    if code:
+        return f"{code[1]}: {message[1]}" if message else code[1]
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -74,7 +100,9 @@ def _split(url: str) -> tuple[str, str, str]:
     scheme, separator, rest = url.partition("://")
     host, _, path = rest.partition("/")
     if scheme not in SCHEMES or not separator or not (path if scheme == "file" else host):
-        raise PermanentError("InvalidUri", f"{url!r} is not s3://, gs://, az:// or https:// with a bucket or host, or file:///path")
+        raise PermanentError(
+            "InvalidUri", f"{url!r} is not s3://, gs://, az:// or https:// with a bucket or host, or file:///path"
+        )
     # Keys of a bucket are taken as they are written; file: and https: are real URLs.
     return scheme, host, "/" + (unquote(path) if scheme == "file" else path)
 

@@ -164,7 +164,11 @@ def test_a_store_that_does_not_answer_is_worth_another_attempt(tmp_path: Path, m
     from mainspring_runtime import stores
 
     monkeypatch.setattr(stores, "RETRIES", {"max_retries": 0})
-    for name, value in {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}.items():
+    for name, value in {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(RetryableError) as caught:
         artifacts.fetch("s3://bucket/models/x", "sha256:" + "0" * 64, tmp_path)
@@ -177,8 +181,14 @@ names = st.text("abcü.-_ ", min_size=1, max_size=8).filter(lambda name: name.st
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.dictionaries(st.lists(names, min_size=1, max_size=3).map("/".join), st.binary(max_size=50), min_size=1, max_size=5))
-def test_any_directory_survives_the_round_trip(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
+@given(
+    st.dictionaries(
+        st.lists(names, min_size=1, max_size=3).map("/".join), st.binary(max_size=50), min_size=1, max_size=5
+    )
+)
+def test_any_directory_survives_the_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]
+) -> None:
     root = tmp_path_factory.mktemp("trip")
     written = {}
     for path, content in files.items():

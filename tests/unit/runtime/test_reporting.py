@@ -109,7 +109,9 @@ def test_progress_never_fails_the_job(cluster: WebServer, statuses: list[int], m
     reporting.progress(2, "Reading")
 
 
-def test_outside_of_a_cluster_the_report_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_outside_of_a_cluster_the_report_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv(reporting.ENV_REPORT_FILE, str(tmp_path / "report.json"))
     reporting.progress(5, "Reading")
     reporting.report(REPORT)
@@ -179,4 +181,9 @@ def test_a_termination_message_always_fits(character: str) -> None:
 def test_a_short_failure_is_kept_whole() -> None:
     error = RetryableError("SourceUnavailable", "no route to host", ["a", "b"])
     kept = contract.Outcome.model_validate_json(reporting.fitted(reporting.failure(error)))
-    assert (kept.outcome, kept.reason, kept.message, kept.details) == ("Failed", "SourceUnavailable", "no route to host", ["a", "b"])
+    assert (kept.outcome, kept.reason, kept.message, kept.details) == (
+        "Failed",
+        "SourceUnavailable",
+        "no route to host",
+        ["a", "b"],
+    )

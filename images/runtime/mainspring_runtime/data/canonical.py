@@ -77,7 +77,11 @@ def present(field: Field) -> str:
         return f"({field.raw} IS NOT NULL AND {field.raw} <> '')"
     if field.kind is Kind.TEXT:
         return is_value(field.raw)
-    return f"({field.raw} IS NOT NULL AND NOT isnan({field.raw}))" if field.kind is Kind.FLOAT else f"{field.raw} IS NOT NULL"
+    return (
+        f"({field.raw} IS NOT NULL AND NOT isnan({field.raw}))"
+        if field.kind is Kind.FLOAT
+        else f"{field.raw} IS NOT NULL"
+    )
 
 
 def is_value(text: str) -> str:
@@ -92,6 +96,8 @@ def rules(field: Field) -> Iterator[Rule]:
         yield Rule(field.name, f"not {_ARTICLES[field.type]}", f"{present(field)} AND ({value}) IS NULL", of_type=True)
     if field.type is ColumnType.FLOAT and field.kind is not Kind.INTEGER:
         yield Rule(field.name, "not finite", f"isinf({value})")
+    if field.kind is Kind.TIMESTAMP and field.type is ColumnType.TIMESTAMP:
+        yield Rule(field.name, "outside the years 1 to 9999", f"year({value}) NOT BETWEEN 1 AND 9999")
     if field.required or (field.spec and not field.spec.nullable):
         yield Rule(field.name, "missing", f"NOT {present(field)}")
     if field.spec:
@@ -116,7 +122,11 @@ def _to_float(kind: Kind, raw: str) -> str:
     if kind is Kind.TEXT:
         raw = f"TRY_CAST({raw} AS DOUBLE)"
     # NaN is how many tools write a missing number; adding zero makes -0.0 the same bytes as 0.0.
-    return "CAST(NULL AS DOUBLE)" if kind is Kind.TIMESTAMP else f"nullif(CAST({raw} AS DOUBLE), CAST('NaN' AS DOUBLE)) + 0.0"
+    return (
+        "CAST(NULL AS DOUBLE)"
+        if kind is Kind.TIMESTAMP
+        else f"nullif(CAST({raw} AS DOUBLE), CAST('NaN' AS DOUBLE)) + 0.0"
+    )
 
 
 def _to_integer(kind: Kind, raw: str) -> str:
@@ -179,7 +189,18 @@ _TOTAL = {
 _KINDS = {
     **dict.fromkeys(("VARCHAR", "UUID", "TIME"), Kind.TEXT),
     **dict.fromkeys(
-        ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT"),
+        (
+            "TINYINT",
+            "SMALLINT",
+            "INTEGER",
+            "BIGINT",
+            "UTINYINT",
+            "USMALLINT",
+            "UINTEGER",
+            "UBIGINT",
+            "HUGEINT",
+            "UHUGEINT",
+        ),
         Kind.INTEGER,
     ),
     **dict.fromkeys(("FLOAT", "DOUBLE"), Kind.FLOAT),

@@ -28,13 +28,18 @@ SHOWN_CLASSES = 5
 
 def run(version: Version, summaries: Sequence[Summary], refreshed_at: datetime) -> list[CheckResult]:
     """The outcome of every check, those that failed first. `refreshed_at` is the value of `$refreshed_at`."""
-    results = [*_built_in(version, summaries), *(_run_statement(version, statement, refreshed_at) for statement in version.spec.checks or [])]
+    results = [
+        *_built_in(version, summaries),
+        *(_run_statement(version, statement, refreshed_at) for statement in version.spec.checks or []),
+    ]
     return sorted(results, key=lambda result: result.passed)[:MAX_RESULTS]
 
 
 def _built_in(version: Version, summaries: Sequence[Summary]) -> list[CheckResult]:
     results = [unique_key(version)] if version.spec.key else []
-    results.append(every_class_on_every_side(version) if version.spec.task is Task.CLASSIFICATION else rows_on_every_side(version))
+    results.append(
+        every_class_on_every_side(version) if version.spec.task is Task.CLASSIFICATION else rows_on_every_side(version)
+    )
     results += [labelled_rows(version)] if version.written.rows[UNLABELLED] else []
     return results + leakage.warnings(version, summaries)
 
@@ -44,7 +49,11 @@ def unique_key(version: Version) -> CheckResult:
     key = quoted(version.spec.key or "")
     repeated = f"SELECT {key}, count(*) AS n FROM {DATASET} GROUP BY 1 HAVING count(*) > 1"
     keys, affected = row(version.connection, f"SELECT count(*), coalesce(sum(n), 0) FROM ({repeated})")
-    message = f"{keys} values of the key {version.spec.key} occur more than once; keep one row for each in spec.prepare" if keys else ""
+    message = (
+        f"{keys} values of the key {version.spec.key} occur more than once; keep one row for each in spec.prepare"
+        if keys
+        else ""
+    )
     examples = _examples(version.connection, version.spec, repeated) if keys else None
     return _result("unique-key", int(affected), message, examples=examples)
 
@@ -55,24 +64,34 @@ def every_class_on_every_side(version: Version) -> CheckResult:
     classes = [value for (value,) in rows(version.connection, f"SELECT DISTINCT {target} FROM {PUBLISHED} ORDER BY 1")]
     missing = []
     for side in version.sides:
-        present = {value for (value,) in rows(version.connection, f"SELECT DISTINCT {target} FROM {version.view(side)}")}
+        present = {
+            value for (value,) in rows(version.connection, f"SELECT DISTINCT {target} FROM {version.view(side)}")
+        }
         missing += [f"{value} in {side}" for value in classes if value not in present]
     shown = ", ".join(missing[:SHOWN_CLASSES])
-    message = f"classes without any row: {shown}; more rows are needed, or a larger fraction in spec.split" if missing else ""
+    message = (
+        f"classes without any row: {shown}; more rows are needed, or a larger fraction in spec.split" if missing else ""
+    )
     return _result("every-class-on-every-side", 0, message, passed=not missing)
 
 
 def rows_on_every_side(version: Version) -> CheckResult:
     """An empty side can teach or prove nothing."""
     empty = [side for side in version.sides if not version.written.rows[side]]
-    message = f"there are no rows in {', '.join(empty)}; more rows are needed, or a larger fraction in spec.split" if empty else ""
+    message = (
+        f"there are no rows in {', '.join(empty)}; more rows are needed, or a larger fraction in spec.split"
+        if empty
+        else ""
+    )
     return _result("rows-on-every-side", 0, message, passed=not empty)
 
 
 def labelled_rows(version: Version) -> CheckResult:
     """Rows without a target are left out; that is normal while labels are late, so it is not an error."""
     count = version.written.rows[UNLABELLED]
-    return _result("labelled-rows", count, f"{count} rows without a value of {version.spec.target} are left out", passed=True)
+    return _result(
+        "labelled-rows", count, f"{count} rows without a value of {version.spec.target} are left out", passed=True
+    )
 
 
 def _run_statement(version: Version, statement: Statement, refreshed_at: datetime) -> CheckResult:
@@ -87,10 +106,17 @@ def _run_statement(version: Version, statement: Statement, refreshed_at: datetim
         raise
     except duckdb.Error as error:
         return _result(statement.name, 0, f"spec.checks: the statement failed: {explanation(error)}", passed=False)
-    return _result(statement.name, found, f"{found} {'row was' if found == 1 else 'rows were'} returned" if found else "", examples=examples)
+    return _result(
+        statement.name,
+        found,
+        f"{found} {'row was' if found == 1 else 'rows were'} returned" if found else "",
+        examples=examples,
+    )
 
 
-def _examples(connection: Connection, spec: DatasetSpec, sql: str, values: dict[str, datetime] | None = None) -> list[str] | None:
+def _examples(
+    connection: Connection, spec: DatasetSpec, sql: str, values: dict[str, datetime] | None = None
+) -> list[str] | None:
     """The first keys among the offending rows, for those who asked to see them and whose statement returns the key."""
     if not spec.show_examples or not spec.key:
         return None
@@ -99,12 +125,21 @@ def _examples(connection: Connection, spec: DatasetSpec, sql: str, values: dict[
         return None
     key = quoted(spec.key)
     found: Sequence[tuple[str]] = connection.execute(
-        f"SELECT DISTINCT CAST({key} AS VARCHAR) AS k FROM ({sql}\n) WHERE {key} IS NOT NULL ORDER BY k LIMIT {MAX_EXAMPLES}", values
+        f"SELECT DISTINCT CAST({key} AS VARCHAR) AS k FROM ({sql}\n) WHERE {key} IS NOT NULL ORDER BY k LIMIT {MAX_EXAMPLES}",
+        values,
     ).fetchall()
-    return [value[:leakage.MAX_MESSAGE_CHARACTERS] for (value,) in found]
+    return [value[: leakage.MAX_MESSAGE_CHARACTERS] for (value,) in found]
 
 
-def _result(name: str, found: int, message: str, *, passed: bool | None = None, examples: list[str] | None = None) -> CheckResult:
+def _result(
+    name: str, found: int, message: str, *, passed: bool | None = None, examples: list[str] | None = None
+) -> CheckResult:
     """Passed when nothing was found, unless said otherwise."""
-    text = message if len(message) <= leakage.MAX_MESSAGE_CHARACTERS else message[: leakage.MAX_MESSAGE_CHARACTERS - 1] + "…"
-    return CheckResult(name=name, passed=found == 0 if passed is None else passed, rows=found, message=text, examples=examples)
+    text = (
+        message
+        if len(message) <= leakage.MAX_MESSAGE_CHARACTERS
+        else message[: leakage.MAX_MESSAGE_CHARACTERS - 1] + "…"
+    )
+    return CheckResult(
+        name=name, passed=found == 0 if passed is None else passed, rows=found, message=text, examples=examples
+    )

@@ -16,4 +16,6 @@ _UNITS = {
 
 def parse(text: str) -> timedelta:
     """The length of time; the API server has already checked the form."""
-    return sum((float(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9.]+)(ms|s|m|h|d)", text)), timedelta())
+    return sum(
+        (float(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9.]+)(ms|s|m|h|d)", text)), timedelta()
+    )

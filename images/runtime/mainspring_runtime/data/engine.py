@@ -47,7 +47,9 @@ def connect(work: Path, limits: Limits, *, threads: int, files: Sequence[Path]) 
         connection.execute(f"CREATE SCHEMA {INTERNAL_SCHEMA}")
         yield connection
     except duckdb.OutOfMemoryException as error:
-        message = f"the data need more memory than the pod has: {explanation(error)}; raise spec.resources.limits.memory"
+        message = (
+            f"the data need more memory than the pod has: {explanation(error)}; raise spec.resources.limits.memory"
+        )
         raise PermanentError("OutOfMemory", message) from error
     finally:
         connection.close()

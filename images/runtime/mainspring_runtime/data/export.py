@@ -43,12 +43,20 @@ def classes_of(version: Version) -> Classes:
     """The labels in use. Raises `PermanentError`: NoRows, OneClass, TooManyClasses or InvalidPositive."""
     spec = version.spec
     if not version.rows:
-        raise PermanentError("NoRows", f"no row has a value of spec.target {spec.target!r} within spec.window; wait for labels or check the source")
+        raise PermanentError(
+            "NoRows",
+            f"no row has a value of spec.target {spec.target!r} within spec.window; wait for labels or check the source",
+        )
     if spec.task is not Task.CLASSIFICATION:
         return Classes()
-    labels = sorted(label for (label,) in rows(version.connection, f"SELECT DISTINCT {quoted(spec.target)} FROM {PUBLISHED}"))
+    labels = sorted(
+        label for (label,) in rows(version.connection, f"SELECT DISTINCT {quoted(spec.target)} FROM {PUBLISHED}")
+    )
     if len(labels) < 2:
-        raise PermanentError("OneClass", f"spec.target {spec.target!r} has the single value {text_of(labels[0])!r}; two classes are needed to learn from")
+        raise PermanentError(
+            "OneClass",
+            f"spec.target {spec.target!r} has the single value {text_of(labels[0])!r}; two classes are needed to learn from",
+        )
     if len(labels) > MAX_CLASSES:
         message = f"spec.target {spec.target!r} has {len(labels)} different values, more than {MAX_CLASSES} classes; set spec.task: Regression if it is a quantity"
         raise PermanentError("TooManyClasses", message)
@@ -59,10 +67,14 @@ def data_cut(version: Version) -> str | None:
     """The newest timestamp among the published rows, RFC 3339."""
     if not version.spec.timestamp:
         return None
-    return instant(row(version.connection, f"SELECT max(epoch_us({quoted(version.spec.timestamp)})) FROM {PUBLISHED}")[0])
+    return instant(
+        row(version.connection, f"SELECT max(epoch_us({quoted(version.spec.timestamp)})) FROM {PUBLISHED}")[0]
+    )
 
 
-def write(directory: Path, version: Version, summaries: Sequence[Summary], splitter: Splitter, classes: Classes) -> None:
+def write(
+    directory: Path, version: Version, summaries: Sequence[Summary], splitter: Splitter, classes: Classes
+) -> None:
     """Write `columns.json`, `profile.json` and `dataset.json`."""
     spec = version.spec
     profiles = column_profiles(version, summaries)
@@ -88,7 +100,9 @@ def write(directory: Path, version: Version, summaries: Sequence[Summary], split
         "recipe": identity.recipe_of(spec),
     }
     _write_json(directory / COLUMNS_FILE, columns)
-    _write_json(directory / PROFILE_FILE, {"rows": version.rows, "columns": [_profile_entry(summary) for summary in summaries]})
+    _write_json(
+        directory / PROFILE_FILE, {"rows": version.rows, "columns": [_profile_entry(summary) for summary in summaries]}
+    )
     _write_json(directory / DATASET_FILE, facts)
 
 

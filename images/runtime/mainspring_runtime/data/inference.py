@@ -18,7 +18,9 @@ from mainspring_runtime.data.engine import Connection, literal, quoted, row
 FIRST_ROWS = 10_000
 _INTEGER = "[+-]?(0|[1-9][0-9]{0,17})"
 _FLOAT = "[+-]?((0|[1-9][0-9]*)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf(inity)?"
-_TIME = "[0-9]{4}-[0-9]{2}-[0-9]{2}([ Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
+_TIME = (
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}([ Tt][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?( ?([Zz]|[+-][0-9]{2}(:?[0-9]{2})?))?)?"
+)
 Candidates: TypeAlias = Mapping[str, tuple[ColumnType, ...]]
 ANYTHING = (ColumnType.BOOLEAN, ColumnType.INTEGER, ColumnType.FLOAT, ColumnType.TIMESTAMP)
 TIMES = (ColumnType.TIMESTAMP,)
@@ -32,7 +34,9 @@ def infer(connection: Connection, table: str, candidates: Candidates) -> dict[st
     likely = _settle(connection, f"(SELECT * FROM {table} LIMIT {FIRST_ROWS})", candidates)
     settled = _settle(connection, table, likely)
     empty = _without_values(connection, table, [name for name, left in settled.items() if left == ANYTHING])
-    return {name: ColumnType.FLOAT if name in empty else (left or (ColumnType.STRING,))[0] for name, left in settled.items()}
+    return {
+        name: ColumnType.FLOAT if name in empty else (left or (ColumnType.STRING,))[0] for name, left in settled.items()
+    }
 
 
 def _settle(connection: Connection, relation: str, candidates: Candidates) -> Candidates:

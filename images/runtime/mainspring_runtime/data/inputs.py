@@ -18,7 +18,9 @@ def fetch(inputs: Sequence[contract.ArtifactRef], target: Path) -> dict[str, lis
     """Download and verify the inputs; returns the row files of each table."""
     reserved = [item.name for item in inputs if item.name in RESERVED]
     if reserved:
-        raise PermanentError("InvalidSpec", f"spec.inputs: the name {reserved[0]!r} is taken by the dataset itself; choose another")
+        raise PermanentError(
+            "InvalidSpec", f"spec.inputs: the name {reserved[0]!r} is taken by the dataset itself; choose another"
+        )
     return {item.name: _fetch_one(item, target / item.name) for item in inputs}
 
 

@@ -39,7 +39,9 @@ def duplicate_rows(version: Version) -> CheckResult:
     if version.spec.split.by is not SplitBy.HASH or version.spec.key:
         features = ", ".join(quoted(name) for name in version.schema.features)
         seen = f"SELECT hash({features}) FROM {version.view(TRAIN)}"
-        found = row(version.connection, f"SELECT count(*) FROM {version.view(TEST)} WHERE hash({features}) IN ({seen})")[0]
+        found = row(
+            version.connection, f"SELECT count(*) FROM {version.view(TEST)} WHERE hash({features}) IN ({seen})"
+        )[0]
     message = f"warning: {found} test rows equal a training row in all features" if found else ""
     return CheckResult(name="leakage-duplicate-rows", passed=True, rows=found, message=message)
 
@@ -80,7 +82,9 @@ def _explained(version: Version, summary: Summary) -> float:
     binned = f"SELECT floor(({quoted(summary.name)} - {summary.minimum}) / {width}) AS bin, {quoted(version.spec.target)} AS y FROM {PUBLISHED}"
     if version.spec.task is Task.REGRESSION:
         means = f"SELECT avg(y) AS mean, count(*) AS n FROM ({binned}) GROUP BY bin"
-        between = row(version.connection, f"SELECT sum(n * mean * mean) - sum(n * mean) ** 2 / sum(n) FROM ({means})")[0]
+        between = row(version.connection, f"SELECT sum(n * mean * mean) - sum(n * mean) ** 2 / sum(n) FROM ({means})")[
+            0
+        ]
         total = version.statistics(version.spec.target).moments.squares
         return between / total if total else 0.0
     counts = f"SELECT bin, y, count(*) AS n FROM ({binned}) GROUP BY bin, y"

@@ -27,7 +27,9 @@ class Limits:
     @property
     def database_bytes(self) -> int:
         """Memory for DuckDB's buffers, in bytes."""
-        return max(DATABASE_MINIMUM_BYTES, int(min(self.memory_bytes - RESERVED_BYTES, self.memory_bytes * DATABASE_SHARE)))
+        return max(
+            DATABASE_MINIMUM_BYTES, int(min(self.memory_bytes - RESERVED_BYTES, self.memory_bytes * DATABASE_SHARE))
+        )
 
     @property
     def threads(self) -> int:

@@ -57,10 +57,15 @@ class StoreSource:
         with stores.failures(self.uri, STORE):
             try:
                 found = self._list() if self.uri.endswith("/") else [_describe(obstore.head(self._store, self._name))]
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if not stores.is_absent(error):
+                    raise
                 found = []
         if not found:
-            raise RetryableError("SourceNotFound", f"there is nothing at {self.uri}; check spec.source.uri, or wait for the data to arrive")
+            raise RetryableError(
+                "SourceNotFound",
+                f"there is nothing at {self.uri}; check spec.source.uri, or wait for the data to arrive",
+            )
         return found
 
     @property

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow
+
 from mainspring.api import contract
 from mainspring.api.v1alpha1.datasetversion import MAX_COLUMNS, SplitCounts
 from mainspring_runtime import artifacts, reporting
@@ -37,8 +39,12 @@ Say = Callable[[int, str], None]
 def main(argv: Sequence[str]) -> None:
     """The command: task in, report and outcome out."""
     parser = argparse.ArgumentParser(prog=argv[0], description="Prepare one dataset version.")
-    parser.add_argument("--work", type=Path, default=Path(contract.WORK_DIR), help="directory for downloads and results")
-    parser.add_argument("--source", type=Path, default=Path(contract.SOURCE_DIR), help="directory with the keys of a ConfigMap source")
+    parser.add_argument(
+        "--work", type=Path, default=Path(contract.WORK_DIR), help="directory for downloads and results"
+    )
+    parser.add_argument(
+        "--source", type=Path, default=Path(contract.SOURCE_DIR), help="directory with the keys of a ConfigMap source"
+    )
     places = Places(**vars(parser.parse_args(argv[1:])))
     made = prepare(reporting.load_task(contract.PrepareTask), places, limits.current(), reporting.progress)
     reporting.report(made)
@@ -57,11 +63,15 @@ def prepare(task: contract.PrepareTask, places: Places, allowed: limits.Limits, 
             return contract.PrepareReport(unchanged=True, identity=made_from)
         say(5, "Fetching")
         files = source.fetch()
+    # By default one for each CPU of the node.
+    pyarrow.set_cpu_count(allowed.cpus)
     previous = history.load(task.previous, task.spec, places.previous)
     tables = inputs.fetch(task.inputs, places.inputs)
     # On one thread a sum of floats or a LIMIT gives the same result each time.
     threads = 1 if task.spec.prepare else allowed.threads
-    with engine.connect(places.work, allowed, threads=threads, files=[file.path.resolve() for file in files]) as connection:
+    with engine.connect(
+        places.work, allowed, threads=threads, files=[file.path.resolve() for file in files]
+    ) as connection:
         inputs.create_views(connection, tables)
         report = make(connection, task, places, files, previous, say)
     say(90, "Publishing")
@@ -113,7 +123,11 @@ def make(
 
 
 def _write(
-    connection: Connection, task: contract.PrepareTask, places: Places, resolved: schema.Schema, splitter: split.Splitter
+    connection: Connection,
+    task: contract.PrepareTask,
+    places: Places,
+    resolved: schema.Schema,
+    splitter: split.Splitter,
 ) -> version.Version:
     """Write the rows of each side, free what was parsed, and open the result."""
     sides = [side for side in split.SIDES if side != split.VALIDATION or task.spec.split.validation]

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
 
 from mainspring.api.v1alpha1.dataset import ColumnType
 from mainspring_runtime.data.canonical import NUMERIC, TEXTUAL, Field
@@ -30,6 +34,9 @@ MAX_CATEGORIES = 10_000
 TOP_VALUES = 10
 # Values of these identify people, so a profile shows their counts only.
 PRIVATE = (Role.KEY, Role.SENSITIVE)
+
+
+Sample: TypeAlias = list[tuple[Any, int]]
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,12 @@ class Summary:
 
 def summarise(version: Version) -> list[Summary]:
     """The columns in file order. Raises `PermanentError("TooManyCategories")`."""
-    return [_summary(version, field) for field in version.schema.fields]
+    with ExitStack() as stack:
+        sample = _open_sample(version, stack)
+        return [_summary(version, field, sample) for field in version.schema.fields]
 
 
-def _summary(version: Version, field: Field) -> Summary:
+def _summary(version: Version, field: Field, sample: Sample) -> Summary:
     found = version.statistics(field.name)
     summary = Summary(
         name=field.name,
@@ -73,7 +82,7 @@ def _summary(version: Version, field: Field) -> Summary:
     if field.type in AVERAGED and found.present:
         summary = _with_moments(summary, found.moments)
     if field.type in NUMERIC and found.present:
-        summary = replace(summary, quantiles=_quantiles(version, field.name))
+        summary = replace(summary, quantiles=_quantiles(sample, field.name))
     return _with_categories(version, summary) if summary.type is ColumnType.CATEGORY else summary
 
 
@@ -81,18 +90,30 @@ def _with_moments(summary: Summary, moments: Moments) -> Summary:
     return replace(summary, mean=moments.mean, standard_deviation=math.sqrt(moments.squares / moments.count))
 
 
-def _quantiles(version: Version, name: str) -> dict[float, float]:
-    sample = f"SELECT {quoted(name)} AS x FROM ({_sample(version, name)}) WHERE {quoted(name)} IS NOT NULL"
-    values = version.connection.execute(sample).fetchnumpy()["x"]
+def _open_sample(version: Version, stack: ExitStack) -> Sample:
+    """The files to take quantiles from, each with the number of its first rows to read."""
+    total = max(version.rows, QUANTILE_ROWS)
+    return [
+        (stack.enter_context(pq.ParquetFile(version.files[side])), version.written.rows[side] * QUANTILE_ROWS // total)
+        for side in version.sides
+    ]
+
+
+def _quantiles(sample: Sample, name: str) -> dict[float, float]:
+    values = np.concatenate([_first_values(file, name, rows) for file, rows in sample])
     return dict(zip(QUANTILES, np.quantile(values, QUANTILES).tolist(), strict=True)) if len(values) else {}
 
 
-def _sample(version: Version, name: str) -> str:
-    """SQL of the rows that quantiles are taken from."""
-    if version.rows <= QUANTILE_ROWS:
-        return f"SELECT {quoted(name)} FROM {PUBLISHED}"
-    shares = {side: version.written.rows[side] * QUANTILE_ROWS // version.rows for side in version.sides}
-    return " UNION ALL ".join(f"(SELECT {quoted(name)} FROM {version.view(side)} LIMIT {rows})" for side, rows in shares.items())
+def _first_values(file: Any, name: str, rows: int) -> npt.NDArray[Any]:
+    """What is not missing of a column in the first rows of a file."""
+    groups, found = 0, 0
+    while found < rows:
+        found += file.metadata.row_group(groups).num_rows
+        groups += 1
+    values: npt.NDArray[Any] = (
+        file.read_row_groups(range(groups), [name]).column(name).slice(0, rows).drop_null().to_numpy()
+    )
+    return values
 
 
 def _with_categories(version: Version, summary: Summary) -> Summary:
@@ -100,7 +121,9 @@ def _with_categories(version: Version, summary: Summary) -> Summary:
         message = f"the Category column {summary.name!r} has {summary.distinct} different values, more than {MAX_CATEGORIES}; declare it as String in spec.columns"
         raise PermanentError("TooManyCategories", message, [summary.name])
     column = quoted(summary.name)
-    counts = rows(version.connection, f"SELECT {column}, count(*) FROM {PUBLISHED} WHERE {column} IS NOT NULL GROUP BY 1")
+    counts = rows(
+        version.connection, f"SELECT {column}, count(*) FROM {PUBLISHED} WHERE {column} IS NOT NULL GROUP BY 1"
+    )
     top = sorted(counts, key=lambda item: (-item[1], item[0]))[:TOP_VALUES]
     return replace(summary, categories=tuple(sorted(value for value, _ in counts)), top=tuple(top))
 

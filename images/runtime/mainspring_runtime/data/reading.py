@@ -74,7 +74,9 @@ def unreadable(files: Sequence[SourceFile], message: str) -> PermanentError:
     named = [file for file in files if str(file.path) in message] or files[:1]
     for file in named:
         message = message.replace(str(file.path), file.name)
-    return PermanentError("SourceUnreadable", f"{named[0].name} cannot be read: {message}", [file.name for file in named])
+    return PermanentError(
+        "SourceUnreadable", f"{named[0].name} cannot be read: {message}", [file.name for file in named]
+    )
 
 
 def _load_parquet(connection: Connection, files: Sequence[SourceFile], _: Collection[str]) -> None:
@@ -104,7 +106,9 @@ def _load_csv(connection: Connection, files: Sequence[SourceFile], textual: Coll
         by_header[_header(file)].append(file.path)
     parts = [_csv_reader(delimiter, names, paths) for (delimiter, names), paths in by_header.items()]
     connection.execute(f"CREATE TABLE {_PARSED} AS {' UNION ALL BY NAME '.join(parts)}")
-    _type_text(connection, {name: inference.ANYTHING for name, _ in columns(connection, _PARSED) if name not in textual})
+    _type_text(
+        connection, {name: inference.ANYTHING for name, _ in columns(connection, _PARSED) if name not in textual}
+    )
 
 
 def release(connection: Connection) -> None:
@@ -127,7 +131,11 @@ def _type_text(connection: Connection, candidates: inference.Candidates) -> None
 
 
 def _replacements(types: Mapping[str, ColumnType]) -> str:
-    fields = [canonical.Field(name, canonical.Kind.TEXT, type_) for name, type_ in types.items() if type_ not in canonical.TEXTUAL]
+    fields = [
+        canonical.Field(name, canonical.Kind.TEXT, type_)
+        for name, type_ in types.items()
+        if type_ not in canonical.TEXTUAL
+    ]
     if not fields:
         return ""
     # The infinite stays: only the canonical rules may call a row invalid.

@@ -10,6 +10,7 @@ from mainspring.api.v1alpha1.dataset import DatasetSpec
 from mainspring_runtime.errors import PermanentError
 
 MAX_NAME_CHARACTERS = 128
+RESERVED_PREFIX = "mainspring_"
 SHOWN_COLUMNS = 20
 
 
@@ -56,7 +57,12 @@ def _special_roles(spec: DatasetSpec) -> dict[str, Role]:
 
 
 def _single_roles(spec: DatasetSpec) -> list[tuple[Role, str]]:
-    candidates = [(Role.TARGET, spec.target), (Role.KEY, spec.key), (Role.TIMESTAMP, spec.timestamp), (Role.WEIGHT, spec.weight)]
+    candidates = [
+        (Role.TARGET, spec.target),
+        (Role.KEY, spec.key),
+        (Role.TIMESTAMP, spec.timestamp),
+        (Role.WEIGHT, spec.weight),
+    ]
     return [(role, name) for role, name in candidates if name]
 
 
@@ -100,7 +106,10 @@ def _missing(field: str, name: str, columns: Sequence[str]) -> str:
 
 
 def _require_legal_names(columns: Sequence[str]) -> None:
-    long = [name for name in columns if len(name) > MAX_NAME_CHARACTERS]
-    if long:
-        message = f"the column {long[0][:40]!r}… has a name of more than {MAX_NAME_CHARACTERS} characters; rename it in spec.prepare"
-        raise PermanentError("InvalidColumn", message, [name[:MAX_NAME_CHARACTERS] for name in long])
+    for name in columns:
+        if not 0 < len(name) <= MAX_NAME_CHARACTERS:
+            message = f"the column {name[:40]!r} has a name of {len(name)} characters; rename it in spec.prepare to 1 to {MAX_NAME_CHARACTERS}"
+            raise PermanentError("InvalidColumn", message, [name[:MAX_NAME_CHARACTERS]])
+        if name.startswith(RESERVED_PREFIX):
+            message = f"the column {name!r} has a name that is used internally; rename it in spec.prepare"
+            raise PermanentError("InvalidColumn", message, [name])

@@ -89,9 +89,7 @@ def _declaration_problems(declared: Sequence[ColumnSpec]) -> Iterator[str]:
 def _require_pinned(pins: Pins, names: Sequence[str]) -> None:
     gone = [name for name in pins if name not in names]
     if gone:
-        message = (
-            f"the column {gone[0]!r} of the current version is no longer in the data; restore it, or declare the new columns in spec.columns"
-        )
+        message = f"the column {gone[0]!r} of the current version is no longer in the data; restore it, or declare the new columns in spec.columns"
         raise PermanentError("SchemaChanged", message, gone)
 
 
@@ -118,12 +116,26 @@ def _target_field(connection: Connection, spec: DatasetSpec, field: Field) -> Fi
 
 def _is_whole(connection: Connection, name: str) -> bool:
     column = quoted(name)
-    return bool(row(connection, f"SELECT count(*) FILTER ({column} <> trunc({column}) AND NOT isnan({column})) FROM {DATASET}")[0] == 0)
+    return bool(
+        row(connection, f"SELECT count(*) FILTER ({column} <> trunc({column}) AND NOT isnan({column})) FROM {DATASET}")[
+            0
+        ]
+        == 0
+    )
 
 
 def _required(spec: DatasetSpec) -> set[str]:
     """Columns without whose value a row can neither be identified nor placed."""
-    return {name for name in (spec.key, spec.timestamp, spec.weight, spec.split.column if spec.split.by is SplitBy.GROUP else None) if name}
+    return {
+        name
+        for name in (
+            spec.key,
+            spec.timestamp,
+            spec.weight,
+            spec.split.column if spec.split.by is SplitBy.GROUP else None,
+        )
+        if name
+    }
 
 
 def _require_types(spec: DatasetSpec, schema: Schema) -> None:

@@ -77,7 +77,9 @@ def open_source(spec: api.Source, places: Places) -> Source:
 
     if spec.config_map:
         # The key comes last: its ending tells the format, like that of a file's name.
-        return ConfigMapSource(places.source / spec.config_map.key, f"ConfigMap key {spec.config_map.name}/{spec.config_map.key}")
+        return ConfigMapSource(
+            places.source / spec.config_map.key, f"ConfigMap key {spec.config_map.name}/{spec.config_map.key}"
+        )
     if spec.sample:
         return SampleSource(spec.sample, places.downloads)
     uri = spec.uri or ""
@@ -130,7 +132,11 @@ def credentials() -> Iterator[None]:
     Its keys arrive with the prefix `SOURCE_`; without any, the variables for the artifact store serve for both. They
     replace the others as a whole: an endpoint of the artifact store must not receive the keys of another one.
     """
-    given = {key.removeprefix(contract.ENV_SOURCE_PREFIX): value for key, value in os.environ.items() if key.startswith(contract.ENV_SOURCE_PREFIX)}
+    given = {
+        key.removeprefix(contract.ENV_SOURCE_PREFIX): value
+        for key, value in os.environ.items()
+        if key.startswith(contract.ENV_SOURCE_PREFIX)
+    }
     if not given:
         yield
         return

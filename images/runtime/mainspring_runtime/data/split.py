@@ -46,7 +46,11 @@ class Splitter:
         """For each row an index into `SIDES`."""
         test, validation = self._by_time(batch) if self.cuts.test is not None else self._by_hash(batch, positions)
         unlabelled = np.asarray(batch.column(self.spec.target).is_null())
-        chosen = np.select([unlabelled, test, validation], [SIDES.index(UNLABELLED), SIDES.index(TEST), SIDES.index(VALIDATION)], SIDES.index(TRAIN))
+        chosen = np.select(
+            [unlabelled, test, validation],
+            [SIDES.index(UNLABELLED), SIDES.index(TEST), SIDES.index(VALIDATION)],
+            SIDES.index(TRAIN),
+        )
         return chosen.astype(np.int8)
 
     def _by_hash(self, batch: Any, positions: rowhash.Words) -> tuple[Mask, Mask]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -37,7 +38,9 @@ def prepare(connection: Connection, statements: Sequence[Statement]) -> None:
             validate(connection, statement.sql, parameters=())
             _replace_dataset(connection, number, statement.sql)
         except StatementError as error:
-            raise PermanentError("PrepareFailed", f"spec.prepare[{number}] ({statement.name}) {error}", [statement.name]) from error
+            raise PermanentError(
+                "PrepareFailed", f"spec.prepare[{number}] ({statement.name}) {error}", [statement.name]
+            ) from error
 
 
 def validate(connection: Connection, sql: str, parameters: Sequence[str]) -> set[str]:
@@ -51,11 +54,15 @@ def validate(connection: Connection, sql: str, parameters: Sequence[str]) -> set
     tree = json.loads(_tree(connection, sql))
     if tree["error"]:
         raise StatementError(f"must be a plain SELECT: {tree['error_message']}")
-    for problem in _unrepeatable(connection, tree):
+    for problem in _unrepeatable(tree):
         raise StatementError(problem)
     used = set(parsed[0].named_parameters)
     if unknown := sorted(used - set(parameters)):
-        known = f"only {', '.join(f'${name}' for name in parameters)} can be used" if parameters else "only checks have $refreshed_at"
+        known = (
+            f"only {', '.join(f'${name}' for name in parameters)} can be used"
+            if parameters
+            else "only checks have $refreshed_at"
+        )
         raise StatementError(f"uses the parameter ${unknown[0]}; {known}")
     return used
 
@@ -79,8 +86,8 @@ def _replace_dataset(connection: Connection, number: int, sql: str) -> None:
         connection.execute(f"DROP TABLE {INTERNAL_SCHEMA}.step_{number - 1}")
 
 
-def _unrepeatable(connection: Connection, tree: Any) -> Iterator[str]:
-    refused = _unstable_functions(connection)
+def _unrepeatable(tree: Any) -> Iterator[str]:
+    refused = _unstable_functions()
     for node in _nodes(tree):
         name = str(node.get("function_name", "")).lower()
         if name in refused or (name == "age" and len(node["children"]) == 1):
@@ -103,10 +110,10 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
             pending.extend(node)
 
 
-def _unstable_functions(connection: Connection) -> frozenset[str]:
-    found = rows(
-        connection,
-        "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')",
-    )
+@cache
+def _unstable_functions() -> frozenset[str]:
+    sql = "SELECT DISTINCT lower(function_name) FROM duckdb_functions() WHERE stability IN ('VOLATILE', 'CONSISTENT_WITHIN_QUERY')"
+    with duckdb.connect() as connection:
+        found = rows(connection, sql)
     # `error` only aborts.
     return frozenset({name for (name,) in found} - {"error"}) | frozenset(UNSTABLE)

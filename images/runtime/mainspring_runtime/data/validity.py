@@ -36,7 +36,9 @@ def apply(connection: Connection, spec: DatasetSpec, schema: Schema) -> Validity
     if not total:
         raise PermanentError("NoRows", "the data have no rows; check spec.source and the filters in spec.prepare")
     if invalid > spec.max_invalid_fraction * total:
-        raise _too_many(spec, schema, [(rule, count) for rule, count in zip(applied, counts, strict=True) if count], invalid, total)
+        raise _too_many(
+            spec, schema, [(rule, count) for rule, count in zip(applied, counts, strict=True) if count], invalid, total
+        )
     if invalid == total:
         raise PermanentError("NoRows", f"all {total} rows are invalid; check spec.columns")
     values = ", ".join(f"{cast(field)} AS {quoted(field.name)}" for field in schema.fields)
@@ -58,7 +60,9 @@ def _count(connection: Connection, applied: Sequence[Rule]) -> tuple[int, int, S
     if not applied:
         return row(connection, f"SELECT count(*) FROM {DATASET}")[0], 0, ()
     each = ", ".join(f"count(*) FILTER ({rule.condition})" for rule in applied)
-    total, invalid, *counts = row(connection, f"SELECT count(*), count(*) FILTER ({_any(applied)}), {each} FROM {DATASET}")
+    total, invalid, *counts = row(
+        connection, f"SELECT count(*), count(*) FILTER ({_any(applied)}), {each} FROM {DATASET}"
+    )
     return total, invalid, counts
 
 
@@ -66,10 +70,16 @@ def _any(applied: Sequence[Rule]) -> str:
     return "coalesce(" + " OR ".join(f"({rule.condition})" for rule in applied) + ", false)"
 
 
-def _too_many(spec: DatasetSpec, schema: Schema, broken: list[tuple[Rule, int]], invalid: int, total: int) -> PermanentError:
+def _too_many(
+    spec: DatasetSpec, schema: Schema, broken: list[tuple[Rule, int]], invalid: int, total: int
+) -> PermanentError:
     worst = sorted(broken, key=lambda item: -item[1])[:WORST]
     details = [f"{rule.column}: {count} rows {rule.offence}" for rule, count in worst]
-    changed = [f"{rule.column} was {schema.pins[rule.column]}" for rule, _ in worst if rule.of_type and rule.column in schema.pins]
+    changed = [
+        f"{rule.column} was {schema.pins[rule.column]}"
+        for rule, _ in worst
+        if rule.of_type and rule.column in schema.pins
+    ]
     if changed:
         message = f"columns changed their type since the current version ({', '.join(changed)}); {'; '.join(details)}; repair the data, or declare the new types in spec.columns"
         return PermanentError("SchemaChanged", message, details)

@@ -30,6 +30,7 @@ class Version:
     schema: Schema
     written: Written
     sides: tuple[str, ...]
+    files: Mapping[str, Path]
 
     @property
     def rows(self) -> int:
@@ -44,9 +45,11 @@ class Version:
         return f"{INTERNAL_SCHEMA}.{side}_rows"
 
 
-def open_version(connection: Connection, spec: DatasetSpec, schema: Schema, written: Written, files: Mapping[str, Path]) -> Version:
+def open_version(
+    connection: Connection, spec: DatasetSpec, schema: Schema, written: Written, files: Mapping[str, Path]
+) -> Version:
     """Create the views over the files."""
-    version = Version(connection, spec, schema, written, tuple(side for side in files if side != UNLABELLED))
+    version = Version(connection, spec, schema, written, tuple(side for side in files if side != UNLABELLED), files)
     for side, path in files.items():
         _view(connection, version.view(side), [path])
     _view(connection, PUBLISHED, [files[side] for side in version.sides])

@@ -28,7 +28,9 @@ class WebSource:
 
     def __post_init__(self) -> None:
         if urlsplit(self.uri).path.endswith("/"):
-            raise PermanentError("InvalidUri", f"{self.uri} ends in a slash, but a web server cannot list files; name one file")
+            raise PermanentError(
+                "InvalidUri", f"{self.uri} ends in a slash, but a web server cannot list files; name one file"
+            )
 
     def versions(self) -> list[list[str]]:
         return [[self.uri, self._stated_version or self._content]]
@@ -76,7 +78,9 @@ def _require_success(response: httpx.Response, uri: str) -> None:
     if response.url.scheme != "https":
         raise PermanentError("InvalidUri", f"{uri} redirects to {response.url}, which is not https")
     if response.status_code in NOT_FOUND:
-        raise RetryableError("SourceNotFound", f"there is nothing at {uri} (HTTP {response.status_code}); check spec.source.uri")
+        raise RetryableError(
+            "SourceNotFound", f"there is nothing at {uri} (HTTP {response.status_code}); check spec.source.uri"
+        )
     if not response.is_success:
         raise RetryableError("SourceUnavailable", f"{uri} answered HTTP {response.status_code}")
 
@@ -86,4 +90,6 @@ def _failures(uri: str) -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        raise RetryableError("SourceUnavailable", f"{uri} could not be read: {error or type(error).__name__}") from error
+        raise RetryableError(
+            "SourceUnavailable", f"{uri} could not be read: {error or type(error).__name__}"
+        ) from error

@@ -61,11 +61,16 @@ def write(connection: Connection, splitter: Splitter, schema: Schema, files: Map
     tables = _placed(batches, arrow, splitter)
     extended = arrow.append(pa.field(SIDE, pa.int8()))
     with ExitStack() as stack:
-        writers = {side: stack.enter_context(SideWriter(path, arrow, schema, group_rows)) for side, path in files.items()}
+        writers = {
+            side: stack.enter_context(SideWriter(path, arrow, schema, group_rows)) for side, path in files.items()
+        }
         for table in ordering.in_order(tables, extended, ordering.bucket_count(count, len(arrow)), work):
             for side, part in _by_side(table):
                 writers[side].add(part)
-    return Written({side: writer.rows for side, writer in writers.items()}, {side: writer.statistics for side, writer in writers.items()})
+    return Written(
+        {side: writer.rows for side, writer in writers.items()},
+        {side: writer.statistics for side, writer in writers.items()},
+    )
 
 
 def rows_per_group(columns: int) -> int:

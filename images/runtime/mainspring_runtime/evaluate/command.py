@@ -21,8 +21,12 @@ Say = Callable[[int, str], None]
 
 def main(argv: Sequence[str]) -> None:
     """The command: task in, report and outcome out. Raises `JobError`."""
-    parser = argparse.ArgumentParser(prog=argv[0], description="Verify a model version and compare it with the champion.")
-    parser.add_argument("--work", type=Path, default=Path(contract.WORK_DIR), help="directory for downloads (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog=argv[0], description="Verify a model version and compare it with the champion."
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path(contract.WORK_DIR), help="directory for downloads (default: %(default)s)"
+    )
     work = parser.parse_args(argv[1:]).work
     report = evaluate(reporting.load_task(EvaluateTask), work, threads.available(None), reporting.progress)
     reporting.report(report)
@@ -75,7 +79,9 @@ def _champion(task: EvaluateTask, work: Path, thread_count: int) -> Predictor:
     assert task.comparison is not None
     directory, spec = work / "champion", task.model.spec
     _fetch(task.comparison.champion, directory)
-    return predictors.load(directory, trusted_types=spec.trusted_types or (), allow_pickle=spec.allow_pickle, threads=thread_count)
+    return predictors.load(
+        directory, trusted_types=spec.trusted_types or (), allow_pickle=spec.allow_pickle, threads=thread_count
+    )
 
 
 def _dataset(task: EvaluateTask, work: Path) -> PreparedDataset:

@@ -47,7 +47,12 @@ class Inconclusive(Exception):
     """Why there can be no verdict: a sentence."""
 
 
-def compare(task: CompareTask, candidate: Predictor, load_champion: Callable[[], Predictor], load_dataset: Callable[[], PreparedDataset]) -> list[ComparedMetric]:
+def compare(
+    task: CompareTask,
+    candidate: Predictor,
+    load_champion: Callable[[], Predictor],
+    load_dataset: Callable[[], PreparedDataset],
+) -> list[ComparedMetric]:
     """One result for each requested metric. The champion and the dataset are loaded only when they are needed.
 
     Raises `RetryableError` when the store does not answer.
@@ -62,7 +67,9 @@ def compare(task: CompareTask, candidate: Predictor, load_champion: Callable[[],
     except Inconclusive as reason:
         return [_undecided(wanted, GateRows(wanted.on or GateRows.ALL), 0, str(reason)) for wanted in task.metrics]
     default = GateRows.RECENT if dataset.timestamp else GateRows.ALL
-    return [_compare_one(wanted, GateRows(wanted.on or default), pair, task.champion_data_cut) for wanted in task.metrics]
+    return [
+        _compare_one(wanted, GateRows(wanted.on or default), pair, task.champion_data_cut) for wanted in task.metrics
+    ]
 
 
 def pair_up(candidate: Predictor, champion: Predictor, rows: Rows) -> Pair:
@@ -84,7 +91,9 @@ def pair_up(candidate: Predictor, champion: Predictor, rows: Rows) -> Pair:
 
 def _require_one_split(task: CompareTask) -> None:
     if task.split_digest is None or task.split_digest != task.champion_split_digest:
-        raise Inconclusive("the datasets of champion and candidate are split by different rules, so no rows are held out from both")
+        raise Inconclusive(
+            "the datasets of champion and candidate are split by different rules, so no rows are held out from both"
+        )
 
 
 def _loaded(name: str, load: Callable[[], Loaded]) -> Loaded:
@@ -109,9 +118,13 @@ def _conform(name: str, columns: Columns, wanted: Sequence[Column]) -> Mapping[s
     for column in wanted:
         values = columns.get(column.name)
         if values is None:
-            raise Inconclusive(f"the {name} needs the column {column.name!r}, which is no feature of the candidate's dataset")
+            raise Inconclusive(
+                f"the {name} needs the column {column.name!r}, which is no feature of the candidate's dataset"
+            )
         if (column.datatype == "BYTES") != (values.dtype == object):
-            raise Inconclusive(f"the column {column.name!r} has another type than the one that the {name} was trained on")
+            raise Inconclusive(
+                f"the column {column.name!r} has another type than the one that the {name} was trained on"
+            )
         if column.datatype in ("INT64", "BOOL") and values.dtype.kind == "f" and np.isnan(values).any():
             raise Inconclusive(f"the column {column.name!r} has missing values now, which the {name} does not take")
         found[column.name] = values.astype(_DTYPES[column.datatype])
@@ -127,7 +140,9 @@ def _compare_one(wanted: RequestedComparison, on: GateRows, pair: Pair, data_cut
     rows = len(candidate.target)
     if problem := _unmeasurable(wanted.metric, candidate, champion, rows):
         return _undecided(wanted, on, rows, problem)
-    found = resampling.difference(table.compile_metric(wanted.metric, candidate), table.compile_metric(wanted.metric, champion), rows, SEED)
+    found = resampling.difference(
+        table.compile_metric(wanted.metric, candidate), table.compile_metric(wanted.metric, champion), rows, SEED
+    )
     if found is None:
         return _undecided(wanted, on, rows, f"{wanted.metric} is undefined on these rows (does every class occur?)")
     sign = -1 if wanted.metric in LESS_IS_BETTER else 1

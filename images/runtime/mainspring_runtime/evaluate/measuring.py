@@ -29,7 +29,9 @@ def measure(predictions: Predictions, wanted: Sequence[Metric], seed: int) -> Me
     notes = _warnings(rows)
     if Metric.EXPECTED_CALIBRATION_ERROR in wanted and rows < table.CALIBRATION_ROWS:
         wanted = [metric for metric in wanted if metric is not Metric.EXPECTED_CALIBRATION_ERROR]
-        notes.append(f"expected_calibration_error is left out: it needs {table.CALIBRATION_ROWS} test rows, there are {rows}")
+        notes.append(
+            f"expected_calibration_error is left out: it needs {table.CALIBRATION_ROWS} test rows, there are {rows}"
+        )
     statistics = [table.compile_metric(metric, predictions) for metric in wanted]
     resamples = resampling.resample(statistics, rows, seed) if statistics else []
     values = []
@@ -46,4 +48,6 @@ def measure(predictions: Predictions, wanted: Sequence[Metric], seed: int) -> Me
 def _warnings(rows: int) -> list[str]:
     if rows >= SMALL_TEST_ROWS:
         return []
-    return [f"only {rows} test rows: the intervals are rough, and gates that compare versions will rarely reach a verdict"]
+    return [
+        f"only {rows} test rows: the intervals are rough, and gates that compare versions will rarely reach a verdict"
+    ]

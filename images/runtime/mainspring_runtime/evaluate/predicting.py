@@ -20,11 +20,17 @@ def outputs(predictor: Predictor, columns: Columns) -> dict[str, Array]:
         return predictor.predict(columns, predictor.signature.output_names)
     except ValueError as error:
         name = predictor.document.estimator or predictor.document.file
-        raise PermanentError("PredictionFailed", f"{name} was trained but cannot predict other rows: {error}") from error
+        raise PermanentError(
+            "PredictionFailed", f"{name} was trained but cannot predict other rows: {error}"
+        ) from error
 
 
 def arrange(
-    predictor: Predictor, rows: Rows, found: Columns, classes: Sequence[Label] | None = None, positive: Label | None = None
+    predictor: Predictor,
+    rows: Rows,
+    found: Columns,
+    classes: Sequence[Label] | None = None,
+    positive: Label | None = None,
 ) -> Predictions:
     """Outputs as metrics take them. `classes` and `positive` (default: the model's own) can be given so that two models
     are looked at alike.

@@ -24,7 +24,9 @@ Array = npt.NDArray[Any]
 def decide(probabilities: Array, positive: int, threshold: float) -> npt.NDArray[np.int64]:
     """Class indexes [N] from probabilities [N, K]; `positive` is an index and counts only when K is 2."""
     if probabilities.shape[1] != 2:
-        near_top: npt.NDArray[np.int64] = np.argmax(probabilities >= probabilities.max(axis=1, keepdims=True) - TIE, axis=1)
+        near_top: npt.NDArray[np.int64] = np.argmax(
+            probabilities >= probabilities.max(axis=1, keepdims=True) - TIE, axis=1
+        )
         return near_top
     chosen = probabilities[:, positive] > threshold + TIE
     return np.where(chosen, positive, 1 - positive)

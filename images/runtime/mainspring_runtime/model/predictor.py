@@ -49,6 +49,8 @@ class Predictor:
         self.path = path
         self.fallback_reason = fallback_reason
         self._model = model
+        self._inputs = frozenset(column.name for column in signature.inputs)
+        self._outputs = frozenset(signature.output_names)
 
     def predict(self, columns: Mapping[str, Array], outputs: Sequence[str] = ("predict",)) -> dict[str, Array]:
         """Outputs by name for N rows: [N], or [N, K] for one value a class.
@@ -61,11 +63,11 @@ class Predictor:
         if self._model is None:
             message = "this model is in a custom format; serve it with an image of its own (spec.runtime.image)"
             raise PermanentError("CustomFormat", message)
-        known = self.signature.output_names
-        if unknown := [name for name in outputs if name not in known]:
-            raise ValueError(f"unknown output {unknown[0]!r}; this model has {', '.join(known)}")
-        if absent := [column.name for column in self.signature.inputs if column.name not in columns]:
-            raise ValueError(f"missing input {absent[0]!r}")
+        if not self._outputs.issuperset(outputs):
+            unknown = next(name for name in outputs if name not in self._outputs)
+            raise ValueError(f"unknown output {unknown!r}; this model has {', '.join(self.signature.output_names)}")
+        if not self._inputs <= columns.keys():
+            raise ValueError(f"missing input {min(self._inputs - columns.keys())!r}")
         return self._model.run(columns, outputs)
 
 

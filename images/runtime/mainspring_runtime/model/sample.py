@@ -35,7 +35,9 @@ def write_sample(directory: Path, signature: Signature, sample: Sample) -> None:
     """Write `sample.npz`; equal samples give equal bytes."""
     arrays = {f"input_{index}": sample.columns[column.name] for index, column in enumerate(signature.inputs)}
     arrays |= {f"output_{name}": values for name, values in sample.expected.items()}
-    np.savez_compressed(directory / FILE, allow_pickle=False, **{name: _storable(array) for name, array in arrays.items()})
+    np.savez_compressed(
+        directory / FILE, allow_pickle=False, **{name: _storable(array) for name, array in arrays.items()}
+    )
 
 
 def read_sample(directory: Path, signature: Signature) -> Sample | None:
@@ -50,7 +52,9 @@ def read_sample(directory: Path, signature: Signature) -> Sample | None:
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise PermanentError("InvalidSample", f"{FILE} does not fit signature.json: {error}") from error
     prefix = "output_"
-    return Sample(columns, {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)})
+    return Sample(
+        columns, {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    )
 
 
 def difference(expected: Mapping[str, Array], actual: Mapping[str, Array]) -> str | None:

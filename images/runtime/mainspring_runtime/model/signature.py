@@ -89,7 +89,9 @@ def read_signature(directory: Path) -> Signature:
     except FileNotFoundError as error:
         raise PermanentError("InvalidSignature", f"the model version has no {FILE}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PermanentError("InvalidSignature", f"{FILE} is not a signature: {type(error).__name__}: {error}") from error
+        raise PermanentError(
+            "InvalidSignature", f"{FILE} is not a signature: {type(error).__name__}: {error}"
+        ) from error
 
 
 def from_json(text: str) -> Signature:

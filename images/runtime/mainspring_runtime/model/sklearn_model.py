@@ -68,7 +68,9 @@ def arrange(columns: Columns, document: ModelDocument, signature: Signature) -> 
         return as_frame(columns, signature)
     arrays = [columns[column.name] for column in signature.inputs]
     numeric = all(array.dtype != object for array in arrays)
-    return np.stack(arrays, axis=1).astype(np.float64) if numeric else np.stack([a.astype(object) for a in arrays], axis=1)
+    return (
+        np.stack(arrays, axis=1).astype(np.float64) if numeric else np.stack([a.astype(object) for a in arrays], axis=1)
+    )
 
 
 def as_frame(columns: Columns, signature: Signature) -> Any:
@@ -102,7 +104,9 @@ def load_estimator(directory: Path, document: ModelDocument, trusted_types: Sequ
         message = f"{path.name} needs the Python module {error.name!r}, which this image does not have; set spec.image of the run"
         raise PermanentError("MissingModule", message) from error
     except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise PermanentError("InvalidModel", f"{path.name} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise PermanentError(
+            "InvalidModel", f"{path.name} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
 
 def load_skops(path: Path, trusted_types: Sequence[str]) -> Any:

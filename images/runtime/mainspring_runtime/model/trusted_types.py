@@ -20,7 +20,12 @@ _MODULES: dict[str, tuple[str, ...]] = {
     # Nearest neighbours.
     "sklearn.neighbors._ball_tree": ("BallTree",),
     "sklearn.neighbors._kd_tree": ("KDTree",),
-    "sklearn.metrics._dist_metrics": ("ChebyshevDistance64", "EuclideanDistance64", "ManhattanDistance64", "MinkowskiDistance64"),
+    "sklearn.metrics._dist_metrics": (
+        "ChebyshevDistance64",
+        "EuclideanDistance64",
+        "ManhattanDistance64",
+        "MinkowskiDistance64",
+    ),
     # Neural networks and Gaussian processes.
     "sklearn.neural_network._stochastic_optimizers": ("AdamOptimizer", "SGDOptimizer"),
     "sklearn.gaussian_process._gpc": ("_BinaryGaussianProcessClassifierLaplace",),
@@ -39,7 +44,13 @@ _MODULES: dict[str, tuple[str, ...]] = {
         "WhiteKernel",
     ),
     # Losses that linear models keep.
-    "sklearn._loss.loss": ("HalfGammaLoss", "HalfPoissonLoss", "HalfSquaredError", "HalfTweedieLoss", "HalfTweedieLossIdentity"),
+    "sklearn._loss.loss": (
+        "HalfGammaLoss",
+        "HalfPoissonLoss",
+        "HalfSquaredError",
+        "HalfTweedieLoss",
+        "HalfTweedieLossIdentity",
+    ),
     # Containers of other estimators, and searches over their parameters.
     "sklearn.utils._bunch": ("Bunch",),
     "sklearn.metrics._scorer": ("_PassthroughScorer",),

@@ -12,15 +12,17 @@ from pathlib import Path, PurePosixPath
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 PROCESS_CGROUP = Path("/proc/self/cgroup")
+# Without a limit: predicting one row on all CPUs of a large node is slower than on one, and disturbs the neighbours.
+UNLIMITED_THREADS = 4
 # Read once, when NumPy, SciPy and scikit-learn load their libraries.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def thread_count(root: Path = CGROUP_ROOT, membership: Path = PROCESS_CGROUP) -> int:
-    """Whole CPUs that this process may use, at least 1: the CPU quota, or the CPUs that it may run on if fewer."""
-    available = len(os.sched_getaffinity(0))
+    """Whole CPUs of the quota, at least 1; a few without a quota; never more than the process may run on."""
     quota = cpu_quota(root, membership)
-    return max(1, available if quota is None else min(available, int(quota)))
+    allowed = UNLIMITED_THREADS if quota is None else int(quota)
+    return max(1, min(allowed, len(os.sched_getaffinity(0))))
 
 
 def cpu_quota(root: Path = CGROUP_ROOT, membership: Path = PROCESS_CGROUP) -> float | None:

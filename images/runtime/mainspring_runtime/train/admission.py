@@ -31,7 +31,9 @@ def admit(directory: Path, trained: Trained, dataset: PreparedDataset, rows: Row
     return replace(trained, document=replace(trained.document, onnx=OnnxFacts(admitted, reason or "")))
 
 
-def _refuted(directory: Path, model: Any, trained: Trained, dataset: PreparedDataset, rows: Rows, seed: int, threads: int) -> str | None:
+def _refuted(
+    directory: Path, model: Any, trained: Trained, dataset: PreparedDataset, rows: Rows, seed: int, threads: int
+) -> str | None:
     """Why the graph is not equal; None when no difference was found."""
     if model.ByteSize() > MAX_BYTES or trained.document.encoding is None:
         return "the ONNX graph would be larger than 1.5 GB"

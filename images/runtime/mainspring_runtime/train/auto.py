@@ -74,7 +74,9 @@ def compile_columns(columns: Sequence[DatasetColumn], rows: Rows, style: Style) 
     for column in columns:
         _PLANNERS[column.kind](plan, column, rows.columns[column.name], style)
     if not (plan.numeric or plan.one_hot or plan.ranked):
-        raise PermanentError("NoFeatures", "no feature varies in the training rows; check spec.features and spec.prepare of the Dataset")
+        raise PermanentError(
+            "NoFeatures", "no feature varies in the training rows; check spec.features and spec.prepare of the Dataset"
+        )
     _describe(plan, rows, style)
     return Compiled(plan.encoding(), _transformer(plan, style), tuple(plan.notes))
 
@@ -106,7 +108,11 @@ def _plan_number(plan: Plan, column: DatasetColumn, values: Array, style: Style)
 
 def _plan_time(plan: Plan, column: DatasetColumn, values: Array, style: Style) -> None:
     at = times(values)
-    kept = [part for part in TIME_PARTS if _add_number(plan, NumericSource(column.name, part=part), TIME_PARTS[part](at), style)]
+    kept = [
+        part
+        for part in TIME_PARTS
+        if _add_number(plan, NumericSource(column.name, part=part), TIME_PARTS[part](at), style)
+    ]
     plan.notes.append(f"{column.name}: used as numbers: {', '.join(kept)}" if kept else IGNORED.format(column.name))
 
 
@@ -148,11 +154,17 @@ def _plan_many(plan: Plan, name: str, by_frequency: list[str], style: Style) -> 
         return
     kept = by_frequency[: ONE_HOT_MAX - 1]
     plan.one_hot.append(CategorySource(name, tuple(kept), float(len(kept))))
-    plan.notes.append(f"{name}: {total} categories; the {len(kept)} most frequent have a column each, all others share one")
+    plan.notes.append(
+        f"{name}: {total} categories; the {len(kept)} most frequent have a column each, all others share one"
+    )
 
 
 def _describe(plan: Plan, rows: Rows, style: Style) -> None:
-    incomplete = [source.column for source in plan.numeric if source.part is None and np.isnan(rows.columns[source.column].astype(np.float64)).any()]
+    incomplete = [
+        source.column
+        for source in plan.numeric
+        if source.part is None and np.isnan(rows.columns[source.column].astype(np.float64)).any()
+    ]
     if incomplete:
         how = "left to the estimator" if style.keeps_missing else "replaced by the median"
         plan.notes.append(f"missing numbers are {how}: {', '.join(incomplete)}")

@@ -32,13 +32,21 @@ def write_skops(model: Any, path: Path) -> None:
     path.write_bytes(canonical_skops(skops.io.dumps(model)))
 
 
+def rewrite_skops(path: Path) -> None:
+    """Make a skops file that somebody else wrote canonical."""
+    path.write_bytes(canonical_skops(path.read_bytes()))
+
+
 def canonical_skops(content: bytes) -> bytes:
     """The same skops file without what differs from process to process."""
     with zipfile.ZipFile(io.BytesIO(content)) as source:
         schema = json.loads(source.read(SCHEMA))
         names: dict[str, str] = {}
         schema = _renumbered(schema, {}, names)
-        files = {new: _canonical_array(source.read(old)) if old.endswith(".npy") else source.read(old) for old, new in names.items()}
+        files = {
+            new: _canonical_array(source.read(old)) if old.endswith(".npy") else source.read(old)
+            for old, new in names.items()
+        }
     return _zipped(files | {SCHEMA: json.dumps(schema, separators=(",", ":")).encode()})
 
 
@@ -71,7 +79,7 @@ def _renumbered(node: Any, ids: dict[int, int], names: dict[str, str]) -> Any:
 
 
 def _renamed(key: str, value: Any, ids: dict[int, int], names: dict[str, str]) -> Any:
-    if key == "__id__":
+    if key == "__id__" and isinstance(value, int):  # and not a dict's own key of that name
         return ids.setdefault(value, len(ids) + 1)
     if key == "file" and isinstance(value, str):
         return names.setdefault(value, f"{len(names) + 1}{Path(value).suffix}")

@@ -32,7 +32,10 @@ def render(
         ("## Metrics", _metrics(metrics, primary, rows.get("test", 0))),
         ("## Training", list(_training(task, document, rows))),
         ("## Inputs", list(_inputs(signature))),
-        ("## Outputs", [f"- `{output.name}` ({output.datatype}, shape {list(output.shape)})" for output in signature.outputs]),
+        (
+            "## Outputs",
+            [f"- `{output.name}` ({output.datatype}, shape {list(output.shape)})" for output in signature.outputs],
+        ),
         ("## Notes", [f"- {note}" for note in notes]),
     ]
     written = [f"{title}\n\n" + "\n".join(lines) for title, lines in sections if any(lines)]
@@ -50,11 +53,17 @@ def _about(spec: ModelSpec) -> Iterator[str]:
 def _metrics(metrics: Sequence[MetricValue], primary: Metric | None, rows: int) -> list[str]:
     if not metrics:
         return []
-    lines = [f"On {rows} held-out rows, with 95 % intervals (bootstrap over rows).\n", "| metric | value | interval | better |", "|---|---|---|---|"]
+    lines = [
+        f"On {rows} held-out rows, with 95 % intervals (bootstrap over rows).\n",
+        "| metric | value | interval | better |",
+        "|---|---|---|---|",
+    ]
     for metric in metrics:
         name = f"**{metric.name}**" if metric.name == primary else str(metric.name)
         interval = "" if metric.lower is None or metric.upper is None else f"{metric.lower:.4g} to {metric.upper:.4g}"
-        lines.append(f"| {name} | {metric.value:.4g} | {interval} | {'lower' if metric.name in LESS_IS_BETTER else 'higher'} |")
+        lines.append(
+            f"| {name} | {metric.value:.4g} | {interval} | {'lower' if metric.name in LESS_IS_BETTER else 'higher'} |"
+        )
     return lines
 
 
@@ -72,7 +81,11 @@ def _training(task: TrainTask, document: ModelDocument, rows: Mapping[str, int])
         yield f"- A row is {document.positive!r} when its probability exceeds {document.threshold:.4g}"
     yield f"- Image: {task.image}"
     yield f"- Model digest: `{document.model_digest}`"
-    yield "- Answered by ONNX Runtime" if document.onnx.admitted else f"- Answered by {document.format}{_why(document.onnx.reason)}"
+    yield (
+        "- Answered by ONNX Runtime"
+        if document.onnx.admitted
+        else f"- Answered by {document.format}{_why(document.onnx.reason)}"
+    )
 
 
 def _why(reason: str) -> str:

@@ -27,8 +27,15 @@ FIT_FROM, FIT_TO = 10, 70  # percent of the whole run
 
 def main(argv: Sequence[str]) -> None:
     """Run `argv[0]`. Raises `JobError`."""
-    parser = argparse.ArgumentParser(prog=argv[0], description="Train one model, or prepare and publish what a container trains.")
-    parser.add_argument("--work", type=Path, default=Path(contract.WORK_DIR), help="directory for downloads and results (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog=argv[0], description="Train one model, or prepare and publish what a container trains."
+    )
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path(contract.WORK_DIR),
+        help="directory for downloads and results (default: %(default)s)",
+    )
     work = parser.parse_args(argv[1:]).work
     task = reporting.load_task(TrainTask)
     if argv[0] == "fetch":
@@ -44,7 +51,9 @@ def train(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRepo
     """Fetch the dataset, fit the estimator, prove and measure it, and publish the version."""
     estimator = task.spec.estimator
     if estimator is None:
-        raise PermanentError("InvalidTask", "`train` needs spec.estimator; a spec.container is run by `fetch` and `publish`")
+        raise PermanentError(
+            "InvalidTask", "`train` needs spec.estimator; a spec.container is run by `fetch` and `publish`"
+        )
     say(1, "Fetching the dataset")
     source, directory = fresh(work / "dataset"), fresh(work / "model")
     artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, source)
@@ -92,5 +101,8 @@ def _require_loadable(directory: Path, task: TrainTask, document: ModelDocument,
 
 def _path_note(predictor: Predictor) -> str:
     onnx = predictor.document.onnx
-    return "answers by ONNX Runtime, proved equal to scikit-learn" if onnx.admitted else f"answers by scikit-learn: {onnx.reason}"
-
+    return (
+        "answers by ONNX Runtime, proved equal to scikit-learn"
+        if onnx.admitted
+        else f"answers by scikit-learn: {onnx.reason}"
+    )

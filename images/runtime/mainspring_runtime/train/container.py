@@ -43,13 +43,14 @@ def fetch(task: TrainTask, work: Path, say: Say) -> None:
     with tempfile.TemporaryDirectory(dir=work) as temporary:
         source = Path(temporary)
         artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, source)
-        dataset = read_dataset(source)
+        facts = _facts(task, read_dataset(source))
         for name in HANDED_OUT:
             if (source / name).exists():
                 (target / "dataset" / name).parent.mkdir(parents=True, exist_ok=True)
                 (source / name).replace(target / "dataset" / name)
-        facts = _facts(task, dataset)
-    (target / RUN_FILE).write_text(json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    (target / RUN_FILE).write_text(
+        json.dumps(facts, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
     # The user's image may run as another user; the directory is seen by this pod alone.
     output.chmod(0o777)
     say(5, "Starting the container")
@@ -70,7 +71,11 @@ def publish(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRe
             dataset, splits = require_complete(dataset, splits)
             model = foreign.recognise(directory, dataset, splits.train, task.model.spec, thread_count)
         predictor = model.predictor
-        result = _declared(directory, dataset, splits, model.notes) if predictor is None else _measured(directory, task, predictor, dataset, splits, model.notes)
+        result = (
+            _declared(directory, dataset, splits, model.notes)
+            if predictor is None
+            else _measured(directory, task, predictor, dataset, splits, model.notes)
+        )
         described = watching.describe_foreign(predictor, dataset, splits)
     document = version.write_documents(directory, model.document, model.signature)
     version.write_record(directory, task, document, model.signature, result, described)
@@ -127,10 +132,19 @@ def _events() -> Iterator[ProgressReport]:
             continue
 
 
-def _measured(directory: Path, task: TrainTask, predictor: Predictor, dataset: PreparedDataset, splits: Splits, notes: tuple[str, ...]) -> Result:
+def _measured(
+    directory: Path,
+    task: TrainTask,
+    predictor: Predictor,
+    dataset: PreparedDataset,
+    splits: Splits,
+    notes: tuple[str, ...],
+) -> Result:
     """Figures of our own, whatever the container wrote; and a sample that servers must reproduce."""
     (directory / version.METRICS_FILE).unlink(missing_ok=True)
-    samples.write_sample(directory, predictor.signature, version.make_sample(predictor, dataset, splits.train, task.spec.seed))
+    samples.write_sample(
+        directory, predictor.signature, version.make_sample(predictor, dataset, splits.train, task.spec.seed)
+    )
     tested = predicting.outputs(predictor, splits.test.columns)
     return outcome.evaluate(predictor, splits, tested, task.spec.evaluation, task.spec.seed, notes)
 
@@ -141,8 +155,14 @@ def _declared(directory: Path, dataset: PreparedDataset, splits: Splits, notes: 
     metrics = _parse_metrics(path) if path.is_file() else ()
     for metric in metrics:
         if (metric.name in REGRESSION_METRICS) == dataset.is_classification:
-            raise PermanentError("InvalidMetrics", f"metrics.json: {metric.name} is not a metric for task: {dataset.task}")
-    said = "its figures are those that the container wrote" if metrics else "it has no figures, because the container wrote no metrics.json"
+            raise PermanentError(
+                "InvalidMetrics", f"metrics.json: {metric.name} is not a metric for task: {dataset.task}"
+            )
+    said = (
+        "its figures are those that the container wrote"
+        if metrics
+        else "it has no figures, because the container wrote no metrics.json"
+    )
     primary = metrics[0].name if metrics else None
     path.unlink(missing_ok=True)
     return Result(metrics, primary, splits.counts, (*notes, f"the model cannot be run here; {said}"))
@@ -157,5 +177,5 @@ def _parse_metrics(path: Path) -> tuple[MetricValue, ...]:
         return tuple(MetricValue.model_validate(item) for item in items)
     except (ValueError, TypeError) as error:
         known = ", ".join(Metric)
-        message = f"metrics.json must be {{\"metrics\": [{{\"name\": …, \"value\": …}}]}} with names of {known}: {str(error).splitlines()[0]}"
+        message = f'metrics.json must be {{"metrics": [{{"name": …, "value": …}}]}} with names of {known}: {str(error).splitlines()[0]}'
         raise PermanentError("InvalidMetrics", message) from error

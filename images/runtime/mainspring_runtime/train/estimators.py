@@ -41,7 +41,12 @@ TREES = (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-OVER_OTHERS = (AdaBoostClassifier, AdaBoostRegressor, BaggingClassifier, BaggingRegressor)  # trees unless told otherwise
+OVER_OTHERS = (
+    AdaBoostClassifier,
+    AdaBoostRegressor,
+    BaggingClassifier,
+    BaggingRegressor,
+)  # trees unless told otherwise
 BOOSTING_LIBRARIES = frozenset({"xgboost", "lightgbm", "catboost"})
 OWN_LIBRARIES = BOOSTING_LIBRARIES | {"sklearn"}
 MAX_NAMED = 10
@@ -92,14 +97,24 @@ def _import(path: str, task: Task) -> type:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise _unknown(path, f"cannot be imported ({error})", task) from error
-    if not inspect.isclass(found) or not all(hasattr(found, method) for method in ("fit", "predict", "get_params", "set_params")):
-        raise _unknown(path, "is not a scikit-learn compatible estimator (a class with fit, predict, get_params and set_params)", task)
+    if not inspect.isclass(found) or not all(
+        hasattr(found, method) for method in ("fit", "predict", "get_params", "set_params")
+    ):
+        raise _unknown(
+            path,
+            "is not a scikit-learn compatible estimator (a class with fit, predict, get_params and set_params)",
+            task,
+        )
     return found
 
 
 def _unknown(path: str, problem: str, task: Task) -> PermanentError:
     close = _closest_estimators(path, task)
-    hint = f"; did you mean {close[0]}?" if close else "; use a class of scikit-learn, or name an image with your package in spec.image"
+    hint = (
+        f"; did you mean {close[0]}?"
+        if close
+        else "; use a class of scikit-learn, or name an image with your package in spec.image"
+    )
     return PermanentError("UnknownEstimator", f"spec.estimator.class: {path} {problem}{hint}", close)
 
 
@@ -166,6 +181,8 @@ def _require_task(estimator: Any, path: str, task: Task) -> None:
 def _seeded(estimator: Any, seed: int) -> Any:
     """Nested estimators too, unless the user chose."""
     open_ones = {
-        name: seed for name, value in estimator.get_params(deep=True).items() if name.split("__")[-1] == "random_state" and value is None
+        name: seed
+        for name, value in estimator.get_params(deep=True).items()
+        if name.split("__")[-1] == "random_state" and value is None
     }
     return estimator.set_params(**open_ones) if open_ones else estimator

@@ -27,7 +27,15 @@ from mainspring_runtime.train.estimators import invalid_parameters
 FOLDS = 5
 MAX_WARNINGS = 5
 # What estimators raise for input that does not suit them; the same input will do so again.
-FIT_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, NotImplementedError, np.linalg.LinAlgError)
+FIT_ERRORS = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NotImplementedError,
+    np.linalg.LinAlgError,
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,9 @@ def scores_of(pipeline: Any) -> str | None:
     return next((name for name in ("predict_proba", "decision_function") if hasattr(pipeline, name)), None)
 
 
-def out_of_fold(pipeline: Any, data: TrainingData, scores: str | None, seed: int, step: Callable[[int], None]) -> OutOfFold | None:
+def out_of_fold(
+    pipeline: Any, data: TrainingData, scores: str | None, seed: int, step: Callable[[int], None]
+) -> OutOfFold | None:
     """None when a class has fewer rows than two. `step` is told the number of finished folds."""
     classes = data.target.dtype.kind != "f"
     rarest = min(np.unique(data.target, return_counts=True)[1]) if classes else len(data.target)

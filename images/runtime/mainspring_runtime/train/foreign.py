@@ -41,9 +41,9 @@ def recognise(directory: Path, dataset: PreparedDataset, rows: Rows, spec: Model
     """Find the model file and load it. Raises `PermanentError`: NoModelFile, ReservedFile, PickleNotAllowed, UntrustedTypes…"""
     files = _files(directory)
     if documents.SKOPS_FILE in files:
-        path = directory / documents.SKOPS_FILE
-        path.write_bytes(canonical.canonical_skops(path.read_bytes()))
-        return _from_estimator(directory, _blank(dataset, rows, "skops", documents.SKOPS_FILE), dataset, rows, spec)
+        found = _from_estimator(directory, _blank(dataset, rows, "skops", documents.SKOPS_FILE), dataset, rows, spec)
+        canonical.rewrite_skops(directory / documents.SKOPS_FILE)
+        return found
     if documents.ONNX_FILE in files:
         return _from_onnx(directory, _blank(dataset, rows, "onnx", None), dataset, rows, threads)
     if pickles := [name for name in PICKLES if name in files]:
@@ -65,7 +65,10 @@ def takes_missing(predictor: Predictor, dataset: PreparedDataset, rows: Rows) ->
 def _files(directory: Path) -> set[str]:
     found = version.file_names(directory)
     if documents.FILE in found:
-        raise PermanentError("ReservedFile", f"{documents.FILE} is written by the platform; save the model under another name, such as model.ubj")
+        raise PermanentError(
+            "ReservedFile",
+            f"{documents.FILE} is written by the platform; save the model under another name, such as model.ubj",
+        )
     if not found - version.RECORDS:
         wrote = f"only {', '.join(sorted(found))}" if found else "nothing"
         message = f"the container wrote {wrote} to $MAINSPRING_OUTPUT; it must write a model, e.g. {documents.SKOPS_FILE} or {documents.ONNX_FILE}"
@@ -85,11 +88,15 @@ def _blank(dataset: PreparedDataset, rows: Rows, format_: str, file: str | None)
     )
 
 
-def _from_estimator(directory: Path, document: ModelDocument, dataset: PreparedDataset, rows: Rows, spec: ModelSpec) -> Recognised:
+def _from_estimator(
+    directory: Path, document: ModelDocument, dataset: PreparedDataset, rows: Rows, spec: ModelSpec
+) -> Recognised:
     model = load_estimator(directory, document, spec.trusted_types or (), spec.allow_pickle)
     _require_task(model, dataset)
     names = getattr(model, "feature_names_in_", None)
-    features = _features(dataset, None if names is None else [str(name) for name in names], getattr(model, "n_features_in_", None))
+    features = _features(
+        dataset, None if names is None else [str(name) for name in names], getattr(model, "n_features_in_", None)
+    )
     document = replace(
         document,
         inputs="Matrix" if names is None else "Frame",
@@ -97,7 +104,11 @@ def _from_estimator(directory: Path, document: ModelDocument, dataset: PreparedD
         features=tuple(column.name for column in features.features),
     )
     if dataset.is_classification:
-        document = _with_classes(replace(document, scores=fitting.scores_of(model)), tuple(_label(value) for value in model.classes_), dataset)
+        document = _with_classes(
+            replace(document, scores=fitting.scores_of(model)),
+            tuple(_label(value) for value in model.classes_),
+            dataset,
+        )
     described = _signature(document, features, rows)
     predictor = Predictor(described, document, "sklearn", SklearnModel(model, document, described))
     _probe(predictor, rows)
@@ -108,7 +119,10 @@ def _require_task(model: Any, dataset: PreparedDataset) -> None:
     fits = is_classifier(model) if dataset.is_classification else is_regressor(model)
     if not fits:
         wanted = "classifier" if dataset.is_classification else "regressor"
-        raise PermanentError("WrongTask", f"the container wrote a {type(model).__name__}, which is not the {wanted} that the Dataset's task {dataset.task} needs")
+        raise PermanentError(
+            "WrongTask",
+            f"the container wrote a {type(model).__name__}, which is not the {wanted} that the Dataset's task {dataset.task} needs",
+        )
 
 
 def _features(dataset: PreparedDataset, names: Sequence[str] | None, count: int | None) -> PreparedDataset:
@@ -154,7 +168,9 @@ def _probe(predictor: Predictor, rows: Rows) -> None:
     try:
         found = predictor.predict(some.columns, predictor.signature.output_names)
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, *ERRORS) as error:
-        raise PermanentError("PredictionFailed", f"the model cannot predict the training rows: {type(error).__name__}: {error}") from error
+        raise PermanentError(
+            "PredictionFailed", f"the model cannot predict the training rows: {type(error).__name__}: {error}"
+        ) from error
     for output in predictor.signature.outputs:
         wanted = (len(some), *output.shape[1:])
         if found[output.name].shape != wanted:
@@ -162,7 +178,9 @@ def _probe(predictor: Predictor, rows: Rows) -> None:
             raise PermanentError("PredictionFailed", message)
 
 
-def _from_onnx(directory: Path, document: ModelDocument, dataset: PreparedDataset, rows: Rows, threads: int) -> Recognised:
+def _from_onnx(
+    directory: Path, document: ModelDocument, dataset: PreparedDataset, rows: Rows, threads: int
+) -> Recognised:
     """A graph whose inputs and outputs are understood; any other is custom."""
     try:
         session = open_session(directory / documents.ONNX_FILE, threads)
@@ -171,7 +189,9 @@ def _from_onnx(directory: Path, document: ModelDocument, dataset: PreparedDatase
     inputs = _onnx_inputs(session, dataset)
     tensor, scores = _onnx_output(session, document)
     if inputs is None or tensor is None:
-        takes = ", ".join(f"{item.name} {item.type} {item.shape}" for item in (*session.get_inputs(), *session.get_outputs()))
+        takes = ", ".join(
+            f"{item.name} {item.type} {item.shape}" for item in (*session.get_inputs(), *session.get_outputs())
+        )
         return _custom(directory, dataset, rows, (f"{documents.ONNX_FILE} is not understood ({takes})",))
     document = replace(document, inputs=inputs, tensor=tensor, scores=scores, onnx=OnnxFacts(True, ""))
     if document.classes is not None and scores is not None:
@@ -211,8 +231,17 @@ def _custom(directory: Path, dataset: PreparedDataset, rows: Rows, notes: tuple[
     if (directory / signature.FILE).is_file():
         described = signature.read_signature(directory)
     else:
-        answer = "FP64" if document.classes is None else "BYTES" if labels.as_array(document.classes).dtype == object else "INT64"
+        answer = (
+            "FP64"
+            if document.classes is None
+            else "BYTES"
+            if labels.as_array(document.classes).dtype == object
+            else "INT64"
+        )
         described = Signature(
-            training.describe_inputs(dataset.features, rows), (Output("predict", answer, (-1,)),), classes=document.classes, task=dataset.task
+            training.describe_inputs(dataset.features, rows),
+            (Output("predict", answer, (-1,)),),
+            classes=document.classes,
+            task=dataset.task,
         )
     return Recognised(document, described, None, notes)

@@ -28,7 +28,12 @@ def render(document: ModelDocument, signature: Signature, skops_types: Sequence[
     if document.file == SKOPS_FILE or document.format in PICKLE_FORMATS:
         flavors["sklearn"] = _sklearn(document, skops_types)
     if document.onnx.admitted:
-        flavors["onnx"] = {"data": ONNX_FILE, "onnx_version": metadata.version("onnx"), "providers": ["CPUExecutionProvider"], "code": None}
+        flavors["onnx"] = {
+            "data": ONNX_FILE,
+            "onnx_version": metadata.version("onnx"),
+            "providers": ["CPUExecutionProvider"],
+            "code": None,
+        }
     if flavors:
         flavors["python_function"] = _python_function(document)
     content = {"flavors": flavors, "signature": _signature(document, signature)}
@@ -53,7 +58,12 @@ def _python_function(document: ModelDocument) -> dict[str, Any]:
 
 
 def _signature(document: ModelDocument, signature: Signature) -> dict[str, Any]:
-    outputs = [_tensor(item.name, ONNX_TYPES[item.datatype] if document.onnx.admitted else NUMPY_TYPES[item.datatype], item.shape) for item in signature.outputs]
+    outputs = [
+        _tensor(
+            item.name, ONNX_TYPES[item.datatype] if document.onnx.admitted else NUMPY_TYPES[item.datatype], item.shape
+        )
+        for item in signature.outputs
+    ]
     return {"inputs": json.dumps(_inputs(document, signature)), "outputs": json.dumps(outputs), "params": None}
 
 

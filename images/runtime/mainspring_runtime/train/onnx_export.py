@@ -36,7 +36,16 @@ PREFIX = "mainspring_"
 ML_DOMAIN = "ai.onnx.ml"
 ML_VERSION = 3  # strings to floats in LabelEncoder
 # skl2onnx has no common base for "cannot convert this".
-CONVERSION_ERRORS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, NameError, ArithmeticError, AssertionError)
+CONVERSION_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    NameError,
+    ArithmeticError,
+    AssertionError,
+)
 TREE_OPERATORS = ("TreeEnsembleClassifier", "TreeEnsembleRegressor")
 
 
@@ -60,7 +69,10 @@ def export(pipeline: Any, document: ModelDocument) -> Any:
     _replace(graph.input, head.inputs)
     _replace(graph.output, tail.outputs)
     used = {name for node in graph.node for name in node.input}
-    _replace(graph.initializer, [item for item in [*graph.initializer, *head.constants, *tail.constants] if item.name in used])
+    _replace(
+        graph.initializer,
+        [item for item in [*graph.initializer, *head.constants, *tail.constants] if item.name in used],
+    )
     del graph.value_info[:]
     _require_domain(model, ML_DOMAIN, ML_VERSION)
     onnx.checker.check_model(model)
@@ -117,7 +129,10 @@ def _convert(pipeline: Any, document: ModelDocument, width: int) -> Any:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return convert_sklearn(
-                    pipeline, name=GRAPH_NAME, initial_types=[(FEATURES, FloatTensorType([None, width]))], options={id(estimator): options}
+                    pipeline,
+                    name=GRAPH_NAME,
+                    initial_types=[(FEATURES, FloatTensorType([None, width]))],
+                    options={id(estimator): options},
                 )
         except NameError as error:
             refusal: Exception = error
@@ -155,7 +170,9 @@ def _rounded_down(values: Array) -> Array:
 
 
 def _not_convertible(estimator: Any, error: Exception) -> NotConvertible:
-    return NotConvertible(f"skl2onnx cannot convert {type(estimator).__name__}: {str(error).strip().splitlines()[0][:200]}")
+    return NotConvertible(
+        f"skl2onnx cannot convert {type(estimator).__name__}: {str(error).strip().splitlines()[0][:200]}"
+    )
 
 
 def _head(encoding: Encoding) -> Part:
@@ -166,11 +183,18 @@ def _head(encoding: Encoding) -> Part:
         part.inputs.append(helper.make_tensor_value_info(NUMERIC, TensorProto.FLOAT, [None, len(encoding.numeric)]))
         pieces.append(NUMERIC)
     if encoding.indicators:
-        chosen = part.add("Gather", [NUMERIC, part.constant("incomplete", np.array(encoding.indicators, dtype=np.int64))], "incomplete_values", axis=1)
+        chosen = part.add(
+            "Gather",
+            [NUMERIC, part.constant("incomplete", np.array(encoding.indicators, dtype=np.int64))],
+            "incomplete_values",
+            axis=1,
+        )
         absent = part.add("IsNaN", [chosen], "is_missing")
         pieces.append(part.add("Cast", [absent], "missing_flags", to=TensorProto.FLOAT))
     if encoding.categories:
-        part.inputs.append(helper.make_tensor_value_info(CATEGORY, TensorProto.STRING, [None, len(encoding.categories)]))
+        part.inputs.append(
+            helper.make_tensor_value_info(CATEGORY, TensorProto.STRING, [None, len(encoding.categories)])
+        )
         pieces += [_codes(part, index, source) for index, source in enumerate(encoding.categories)]
     part.add("Concat", pieces, FEATURES, axis=1)
     return part
@@ -205,7 +229,9 @@ def _class_tail(raw: str, document: ModelDocument) -> Part:
         scores = part.add("Identity", [raw], "predict_proba")
         shape: list[int | None] = [None, len(classes)]
     elif len(classes) == 2:
-        scores = part.add("Gather", [raw, part.constant("second", np.array(1, dtype=np.int64))], "decision_function", axis=1)
+        scores = part.add(
+            "Gather", [raw, part.constant("second", np.array(1, dtype=np.int64))], "decision_function", axis=1
+        )
         shape = [None]
     else:
         scores, shape = part.add("Identity", [raw], "decision_function"), [None, len(classes)]
@@ -222,7 +248,12 @@ def _two_class_index(part: Part, scores: str, document: ModelDocument) -> str:
     if document.scores == "predict_proba":
         positive = document.positive_index
         limit += labels.DEFAULT_THRESHOLD if document.threshold is None else document.threshold
-        scores = part.add("Gather", [scores, part.constant("positive", np.array(positive, dtype=np.int64))], "positive_probability", axis=1)
+        scores = part.add(
+            "Gather",
+            [scores, part.constant("positive", np.array(positive, dtype=np.int64))],
+            "positive_probability",
+            axis=1,
+        )
     chosen = part.add("Greater", [scores, part.constant("limit", np.float32(limit))], "is_positive")
     yes, no = part.constant("yes", np.int64(positive)), part.constant("no", np.int64(1 - positive))
     return part.add("Where", [chosen, yes, no], "class_index")
@@ -233,7 +264,9 @@ def _top_index(part: Part, scores: str) -> str:
     top = part.add("ReduceMax", [scores, axes], "top_score")
     limit = part.add("Sub", [top, part.constant("tie", np.float32(labels.TIE))], "near_top")
     near = part.add("GreaterOrEqual", [scores, limit], "is_near_top")
-    return part.add("ArgMax", [part.add("Cast", [near], "near_top_flags", to=TensorProto.FLOAT)], "class_index", axis=1, keepdims=0)
+    return part.add(
+        "ArgMax", [part.add("Cast", [near], "near_top_flags", to=TensorProto.FLOAT)], "class_index", axis=1, keepdims=0
+    )
 
 
 def _needed(nodes: Sequence[Any], outputs: Iterable[str]) -> list[Any]:

@@ -27,7 +27,9 @@ MAX_NOTES = 30
 MAX_NOTE_CHARACTERS = 500
 
 
-def evaluate(predictor: Predictor, splits: Splits, tested: Columns, evaluation: Evaluation, seed: int, notes: Sequence[str]) -> Result:
+def evaluate(
+    predictor: Predictor, splits: Splits, tested: Columns, evaluation: Evaluation, seed: int, notes: Sequence[str]
+) -> Result:
     """Figures from `tested`, the outputs for the test rows. Raises `PermanentError("InvalidMetric")` naming the field."""
     predictions = predicting.arrange(predictor, splits.test, tested)
     wanted, primary = choose(evaluation, predictions)
@@ -48,7 +50,9 @@ def choose(evaluation: Evaluation, predictions: Predictions) -> tuple[list[Metri
     return wanted if primary in wanted else [primary, *wanted], primary
 
 
-def publish(directory: Path, task: TrainTask, document: ModelDocument, signature: Signature, result: Result, threads: int) -> TrainReport:
+def publish(
+    directory: Path, task: TrainTask, document: ModelDocument, signature: Signature, result: Result, threads: int
+) -> TrainReport:
     """Upload the version and describe it."""
     published = artifacts.publish(directory, task.destination)
     inputs, outputs = describing.tensors(signature)

@@ -50,7 +50,9 @@ class Watched:
     classes: tuple[Label, ...] | None = None
 
 
-def build(columns: Sequence[DatasetColumn], train: Scored, others: Sequence[Scored], watched: Watched | None) -> dict[str, Any]:
+def build(
+    columns: Sequence[DatasetColumn], train: Scored, others: Sequence[Scored], watched: Watched | None
+) -> dict[str, Any]:
     """The content of `profile.json`. Without predictions of training rows, those of the others take their place."""
     recent = newest([train, *others])
     newer = {} if recent is None else {"newest": recent}
@@ -60,7 +62,9 @@ def build(columns: Sequence[DatasetColumn], train: Scored, others: Sequence[Scor
     return {
         "format": FORMAT,
         "rows": {name: len(scored) for name, scored in rows.items()},
-        "features": [_feature(column, {name: scored.columns[column.name] for name, scored in rows.items()}) for column in columns],
+        "features": [
+            _feature(column, {name: scored.columns[column.name] for name, scored in rows.items()}) for column in columns
+        ],
         "prediction": _prediction({"train": predicted} | newer, watched, "HeldOut" if held_out else "OutOfFold"),
     }
 
@@ -94,7 +98,9 @@ def _feature(column: DatasetColumn, references: Mapping[str, Array]) -> dict[str
         case "Category":
             return facts | _categories(references)
         case "String":
-            return facts | {"missing": {name: int(np.count_nonzero(values == "")) for name, values in references.items()}}
+            return facts | {
+                "missing": {name: int(np.count_nonzero(values == "")) for name, values in references.items()}
+            }
         case "Timestamp":
             days = {name: TIME_PARTS["days"](times(values)) for name, values in references.items()}
             return facts | {"unit": "days since 1970"} | _numbers(days, feature_edges(days["train"]))
@@ -149,7 +155,10 @@ def _categories(references: Mapping[str, Array]) -> dict[str, Any]:
         "categories": shown,
         "counts": {name: _category_bins(counts, shown) for name, counts in counted.items()},
         "missing": {name: counts.get("", 0) for name, counts in counted.items()},
-        "unseen": {name: sum(count for value, count in counts.items() if value not in seen and value) for name, counts in counted.items()},
+        "unseen": {
+            name: sum(count for value, count in counts.items() if value not in seen and value)
+            for name, counts in counted.items()
+        },
     }
 
 
@@ -162,16 +171,27 @@ def _prediction(references: Mapping[str, Scored], watched: Watched | None, sourc
     predictions = {name: scored.prediction for name, scored in references.items() if scored.prediction is not None}
     if watched is None or "train" not in predictions:
         return None
-    facts: dict[str, Any] = {"output": watched.output, "source": source, "rows": {name: len(values) for name, values in predictions.items()}}
+    facts: dict[str, Any] = {
+        "output": watched.output,
+        "source": source,
+        "rows": {name: len(values) for name, values in predictions.items()},
+    }
     if watched.output == "predict" and watched.classes is not None:
         counts = {name: Counter(values.tolist()) for name, values in predictions.items()}
-        return facts | {"classes": list(watched.classes), "counts": {name: [c.get(label, 0) for label in watched.classes] for name, c in counts.items()}}
+        return facts | {
+            "classes": list(watched.classes),
+            "counts": {name: [c.get(label, 0) for label in watched.classes] for name, c in counts.items()},
+        }
     edges = prediction_edges(predictions["train"], watched.threshold)
     facts |= {"edges": edges.tolist(), "counts": {name: _binned(values, edges) for name, values in predictions.items()}}
     if watched.positive is None:
         return facts
     positives = references["train"].rows.target == watched.positive
-    return facts | {"class": watched.positive, "threshold": watched.threshold} | _calibration(predictions["train"], positives, edges)
+    return (
+        facts
+        | {"class": watched.positive, "threshold": watched.threshold}
+        | _calibration(predictions["train"], positives, edges)
+    )
 
 
 def prediction_edges(values: Array, threshold: float | None) -> Array:

@@ -34,9 +34,14 @@ class Splits:
 
 def read_splits(dataset: PreparedDataset) -> Splits:
     """All rows with a target. Raises `PermanentError("NoRows")` when none are held out."""
-    splits = Splits(dataset.rows("train"), dataset.rows("test"), dataset.rows("validation") if dataset.has_validation else None)
+    splits = Splits(
+        dataset.rows("train"), dataset.rows("test"), dataset.rows("validation") if dataset.has_validation else None
+    )
     if len(splits.test) == 0:
-        raise PermanentError("NoRows", "there is no test row with a target, so nothing can be measured; raise spec.split.test of the Dataset")
+        raise PermanentError(
+            "NoRows",
+            "there is no test row with a target, so nothing can be measured; raise spec.split.test of the Dataset",
+        )
     return splits
 
 
@@ -46,13 +51,21 @@ def require_complete(dataset: PreparedDataset, splits: Splits) -> tuple[Prepared
     For models without our preprocessing: what they would do with a value that was never missing before is anybody's guess,
     from an exception to a wrong branch.
     """
-    features = tuple(replace(column, nullable=_has_missing(splits.train.columns[column.name])) for column in dataset.features)
+    features = tuple(
+        replace(column, nullable=_has_missing(splits.train.columns[column.name])) for column in dataset.features
+    )
     conformed = Splits(*(_conform(rows, features) for rows in splits.all))
     return replace(dataset, features=features), conformed
 
 
 def _has_missing(values: Array) -> bool:
-    return bool(np.any(values == "") if values.dtype == object else np.isnan(values).any() if values.dtype.kind == "f" else False)
+    return bool(
+        np.any(values == "")
+        if values.dtype == object
+        else np.isnan(values).any()
+        if values.dtype.kind == "f"
+        else False
+    )
 
 
 def _conform(rows: Rows, features: tuple[DatasetColumn, ...]) -> Rows:

@@ -45,12 +45,15 @@ class Source:
         return generator.permutation(values)
 
 
-def draw(columns: Sequence[DatasetColumn], rows: Rows, count: int, seed: int, boundaries: Mapping[str, Array] | None = None) -> dict[str, Array]:
+def draw(
+    columns: Sequence[DatasetColumn], rows: Rows, count: int, seed: int, boundaries: Mapping[str, Array] | None = None
+) -> dict[str, Array]:
     """`count` rows as columns by name. `boundaries`: values to insert by column, such as the thresholds of trees."""
     generator = np.random.default_rng(seed)
     given = boundaries or {}
     return {
-        column.name: _source(column, rows.columns[column.name], given.get(column.name)).draw(count, generator) for column in columns
+        column.name: _source(column, rows.columns[column.name], given.get(column.name)).draw(count, generator)
+        for column in columns
     }
 
 

@@ -36,10 +36,14 @@ class Trained:
 
     @property
     def predictor(self) -> Predictor:
-        return Predictor(self.signature, self.document, "sklearn", SklearnModel(self.pipeline, self.document, self.signature))
+        return Predictor(
+            self.signature, self.document, "sklearn", SklearnModel(self.pipeline, self.document, self.signature)
+        )
 
 
-def train(dataset: PreparedDataset, rows: Rows, validation: Rows | None, spec: Estimator, seed: int, step: Step) -> Trained:
+def train(
+    dataset: PreparedDataset, rows: Rows, validation: Rows | None, spec: Estimator, seed: int, step: Step
+) -> Trained:
     """Fit the estimator on `rows`. Raises `PermanentError` naming the field or column that must change."""
     _require_rows(dataset, rows)
     estimator = estimators.build(spec.class_, spec.params or {}, Task(dataset.task), seed)
@@ -71,14 +75,23 @@ def positive_class(dataset: PreparedDataset, classes: tuple[Label, ...]) -> Labe
     positive = dataset.label(dataset.positive)
     if positive not in classes:
         shown = ", ".join(map(str, classes))
-        raise PermanentError("InvalidTarget", f"positive: {dataset.positive!r} does not occur in the training rows; the classes are {shown}")
+        raise PermanentError(
+            "InvalidTarget",
+            f"positive: {dataset.positive!r} does not occur in the training rows; the classes are {shown}",
+        )
     return positive if len(classes) == 2 else None
 
 
 def describe_inputs(columns: tuple[DatasetColumn, ...], rows: Rows) -> tuple[Column, ...]:
     """Inputs of the signature; the categories are those of the training rows."""
     return tuple(
-        Column(column.name, column.datatype, column.nullable, column.kind, _known_categories(column, rows.columns[column.name]))
+        Column(
+            column.name,
+            column.datatype,
+            column.nullable,
+            column.kind,
+            _known_categories(column, rows.columns[column.name]),
+        )
         for column in columns
     )
 
@@ -97,7 +110,10 @@ def describe_outputs(document: ModelDocument) -> tuple[Output, ...]:
 
 def _require_rows(dataset: PreparedDataset, rows: Rows) -> None:
     if len(rows) == 0:
-        raise PermanentError("NoRows", "there is no training row with a target; check spec.source, spec.prepare and spec.split of the Dataset")
+        raise PermanentError(
+            "NoRows",
+            "there is no training row with a target; check spec.source, spec.prepare and spec.split of the Dataset",
+        )
     if dataset.is_classification and len(class_labels(rows.target)) < 2:
         message = f"all training rows have the same {dataset.target.name!r} ({rows.target[0]}); a classifier needs at least two classes"
         raise PermanentError("InvalidTarget", message)
@@ -121,7 +137,9 @@ class PlainPlan:
     notes: tuple[str, ...] = ()
 
 
-def _describe(dataset: PreparedDataset, rows: Rows, plan: auto.Compiled | PlainPlan, spec: Estimator) -> tuple[ModelDocument, Signature]:
+def _describe(
+    dataset: PreparedDataset, rows: Rows, plan: auto.Compiled | PlainPlan, spec: Estimator
+) -> tuple[ModelDocument, Signature]:
     """Both as far as they are known before fitting."""
     classes = class_labels(rows.target) if dataset.is_classification else None
     if spec.calibrate and classes is None:
@@ -154,10 +172,14 @@ def _with_threshold(trained: Trained, rows: Rows, validation: Rows | None, spec:
     if spec.threshold is Threshold.DEFAULT:
         return replace(trained, document=replace(document, threshold=labels.DEFAULT_THRESHOLD if two_classes else None))
     if not two_classes:
-        raise estimators.invalid_parameters("spec.estimator.threshold: Tuned needs two classes and an estimator that gives probabilities; use 0.5")
+        raise estimators.invalid_parameters(
+            "spec.estimator.threshold: Tuned needs two classes and an estimator that gives probabilities; use 0.5"
+        )
     scored = _scored(trained, rows, validation)
     if scored is None:
-        raise estimators.invalid_parameters("spec.estimator.threshold: Tuned needs validation rows, or at least two training rows of each class")
+        raise estimators.invalid_parameters(
+            "spec.estimator.threshold: Tuned needs validation rows, or at least two training rows of each class"
+        )
     probability, target, source = scored
     threshold = fitting.tuned_threshold(probability, target == document.positive)
     note = f"the threshold {threshold:.4g} gives the highest f1 on {source}"

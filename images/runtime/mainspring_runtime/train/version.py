@@ -1,7 +1,7 @@
 """The directory of a model version: what decides predictions (`write_model`), and what is said about it (`write_record`).
 
-    model.skops  model.onnx  model.json  signature.json  sample.npz
-    profile.json  metrics.json  card.md  MLmodel  requirements.lock
+model.skops  model.onnx  model.json  signature.json  sample.npz
+profile.json  metrics.json  card.md  MLmodel  requirements.lock
 """
 
 from __future__ import annotations
@@ -37,12 +37,34 @@ CARD_FILE = "card.md"
 MLMODEL_FILE = "MLmodel"
 LOCK_FILE = "requirements.lock"
 RECORDS = frozenset(
-    {documents.FILE, signature.FILE, samples.FILE, artifacts.MANIFEST, PROFILE_FILE, METRICS_FILE, CARD_FILE, MLMODEL_FILE, LOCK_FILE}
+    {
+        documents.FILE,
+        signature.FILE,
+        samples.FILE,
+        artifacts.MANIFEST,
+        PROFILE_FILE,
+        METRICS_FILE,
+        CARD_FILE,
+        MLMODEL_FILE,
+        LOCK_FILE,
+    }
 )
 SAMPLE_ROWS = 100
 # Rows whose decision is closer than this say more about rounding than about the model.
 UNDECIDED = 1e-4
-NAMED_LIBRARIES = ("scikit-learn", "numpy", "scipy", "skops", "onnxruntime", "skl2onnx", "onnx", "pandas", "xgboost-cpu", "xgboost", "lightgbm")
+NAMED_LIBRARIES = (
+    "scikit-learn",
+    "numpy",
+    "scipy",
+    "skops",
+    "onnxruntime",
+    "skl2onnx",
+    "onnx",
+    "pandas",
+    "xgboost-cpu",
+    "xgboost",
+    "lightgbm",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +77,9 @@ class Result:
     notes: tuple[str, ...]
 
 
-def write_model(directory: Path, trained: Trained, dataset: PreparedDataset, rows: Rows, seed: int, threads: int) -> Trained:
+def write_model(
+    directory: Path, trained: Trained, dataset: PreparedDataset, rows: Rows, seed: int, threads: int
+) -> Trained:
     """Write what decides predictions; returns the model with its digest and whether ONNX may answer."""
     canonical.write_skops(trained.pipeline, directory / documents.SKOPS_FILE)
     trained = admission.admit(directory, trained, dataset, rows, seed, threads)
@@ -78,7 +102,10 @@ def make_sample(predictor: Predictor, dataset: PreparedDataset, rows: Rows, seed
     columns = synthetic.draw(dataset.features, rows, SAMPLE_ROWS, seed)
     expected = predicting.outputs(predictor, columns)
     kept = _decided(expected, predictor.document)
-    return Sample({name: values[kept] for name, values in columns.items()}, {name: values[kept] for name, values in expected.items()})
+    return Sample(
+        {name: values[kept] for name, values in columns.items()},
+        {name: values[kept] for name, values in expected.items()},
+    )
 
 
 def file_names(directory: Path) -> set[str]:
@@ -86,7 +113,14 @@ def file_names(directory: Path) -> set[str]:
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
 
 
-def write_record(directory: Path, task: TrainTask, document: ModelDocument, described: Signature, result: Result, profile: Mapping[str, Any] | None) -> None:
+def write_record(
+    directory: Path,
+    task: TrainTask,
+    document: ModelDocument,
+    described: Signature,
+    result: Result,
+    profile: Mapping[str, Any] | None,
+) -> None:
     """Write what is said about the model. A file that is there already (from a user's container) stays."""
     texts = {
         METRICS_FILE: _as_json(metrics_document(result)),
@@ -112,7 +146,7 @@ def metrics_document(result: Result) -> dict[str, Any]:
 def lock() -> str:
     """All installed packages with their versions, as pip reads them."""
     found = {item.name.lower().replace("_", "-"): item.version for item in metadata.distributions()}
-    return "".join(f"{name}=={version}\n" for name, version in sorted(found.items()))
+    return "".join(sorted(f"{name}=={version}\n" for name, version in found.items()))
 
 
 def libraries(names: Sequence[str] = NAMED_LIBRARIES) -> dict[str, str]:

@@ -7,6 +7,7 @@ cluster took away (eviction, preemption, a lost node) are replaced by Kubernetes
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,8 @@ from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.settings import Settings
 
 TERMINATION_GRACE_SECONDS = 30
+# A reason as conditions have it; what a user's container leaves as its last words may be anything.
+WORD = re.compile("[A-Z][A-Za-z0-9]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -283,7 +286,8 @@ def _outcome(job: Object, pod: Object | None, terminated: Mapping[str, Any], sta
         return _failure(
             "DeadlineExceeded", "it ran longer than its deadline: raise spec.deadline or give it more resources"
         )
-    if parsed := _parsed(terminated.get("message")):
+    parsed = _parsed(terminated.get("message"))
+    if parsed and parsed.message and WORD.fullmatch(parsed.reason):
         return parsed
     if terminated.get("reason") == "OOMKilled":
         return _failure("OutOfMemory", "it used more memory than its limit: raise spec.resources.limits.memory")

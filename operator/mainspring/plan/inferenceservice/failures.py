@@ -59,9 +59,9 @@ def _said(message: str | None) -> tuple[str, str] | None:
         value = json.loads(message or "")
     except ValueError:
         return None
-    if not isinstance(value, dict) or not value.get("reason"):
+    if not isinstance(value, dict) or not jobs.WORD.fullmatch(str(value.get("reason", ""))):
         return None
-    return str(value["reason"])[:64], str(value.get("message", ""))[:2000]
+    return str(value["reason"]), str(value.get("message", ""))[:2000]
 
 
 def _cannot_start(status: Mapping[str, Any]) -> Failure | None:

@@ -224,13 +224,14 @@ def _stopped(situation: Situation) -> Plan:
 
 def _nothing_to_serve(situation: Situation, problem: Verdict) -> Plan:
     """What serves goes on serving."""
+    facts = {"candidateVersion": None, "candidateRevision": None}
     if situation.stable is None:
-        return _plan(situation, problem, {}, sizes={})
+        return _plan(situation, problem, facts, sizes={})
     kept = Verdict(problem.state, problem.reason, f"{problem.message}; {situation.stable.version} keeps serving")
     return _plan(
         situation,
         kept,
-        {},
+        facts,
         apply=_children(situation, situation.stable.hash),
         sizes={situation.stable.hash: situation.size},
     )

@@ -69,7 +69,9 @@ class Workshop:
 
     def parquet(self, columns: Columns | pa.Table, name: str = "rows.parquet") -> str:
         """Write a source file; returns its URI."""
-        table = columns if isinstance(columns, pa.Table) else pa.table({key: list(value) for key, value in columns.items()})
+        table = (
+            columns if isinstance(columns, pa.Table) else pa.table({key: list(value) for key, value in columns.items()})
+        )
         pq.write_table(table, self._source(name))
         return self._source(name).as_uri()
 
@@ -79,14 +81,21 @@ class Workshop:
         return self._source(name).as_uri()
 
     def task(self, spec: Mapping[str, Any], **task: Any) -> contract.PrepareTask:
-        fields = {"destination": (self.root / "store").as_uri(), "image": "runtime@sha256:1", "refreshed_at": REFRESHED_AT, **task}
+        fields = {
+            "destination": (self.root / "store").as_uri(),
+            "image": "runtime@sha256:1",
+            "refreshed_at": REFRESHED_AT,
+            **task,
+        }
         return contract.PrepareTask(namespace="team", dataset="rows", spec=DatasetSpec.model_validate(spec), **fields)
 
     def prepare(self, spec: Mapping[str, Any], *, limits: Limits = LIMITS, **task: Any) -> Made:
         """Prepare with `spec`; other arguments are fields of the task."""
         work = self.root / f"work-{next(self._runs)}"
         work.mkdir()
-        report = prepare(self.task(spec, **task), Places(work, self.root / "source"), limits, lambda percent, stage: None)
+        report = prepare(
+            self.task(spec, **task), Places(work, self.root / "source"), limits, lambda percent, stage: None
+        )
         return Made(report, work / "version")
 
     def prepare_rows(self, columns: Columns, spec: Mapping[str, Any] | None = None, **task: Any) -> Made:

@@ -39,7 +39,10 @@ def test_checks_see_what_prepare_made_with_its_types(workshop: Workshop) -> None
     assert workshop.prepare_csv("x,day,y\n" + rows, spec).check("mine").passed
 
 
-@pytest.mark.parametrize(("refreshed_at", "found"), [("2026-01-10T00:00:00Z", 18), ("2026-01-10T02:00:00+02:00", 18), ("2026-02-01T00:00:00Z", 0)])
+@pytest.mark.parametrize(
+    ("refreshed_at", "found"),
+    [("2026-01-10T00:00:00Z", 18), ("2026-01-10T02:00:00+02:00", 18), ("2026-02-01T00:00:00Z", 0)],
+)
 def test_checks_can_use_the_time_of_the_refresh(workshop: Workshop, refreshed_at: str, found: int) -> None:
     rows = "".join(f"2026-01-{n + 1:02},{n % 2}\n" for n in range(28))
     spec = check("SELECT * FROM dataset WHERE day > $refreshed_at")
@@ -50,7 +53,9 @@ def test_checks_can_use_the_time_of_the_refresh(workshop: Workshop, refreshed_at
 def test_the_time_of_the_refresh_does_not_change_the_digest(workshop: Workshop) -> None:
     rows = "x,y\n" + "".join(f"{n},{n % 2}\n" for n in range(28))
     spec = check("SELECT 1 WHERE $refreshed_at > TIMESTAMP '2026-06-01'")
-    early, late = (workshop.prepare_csv(rows, spec, refreshed_at=time) for time in ("2026-01-01T00:00:00Z", "2026-12-01T00:00:00Z"))
+    early, late = (
+        workshop.prepare_csv(rows, spec, refreshed_at=time) for time in ("2026-01-01T00:00:00Z", "2026-12-01T00:00:00Z")
+    )
     assert (early.check("mine").passed, late.check("mine").passed) == (True, False)
     assert early.report.digest == late.report.digest
 
@@ -117,8 +122,10 @@ def test_every_class_must_be_on_every_side(workshop: Workshop) -> None:
 
 
 def test_a_regression_needs_rows_on_every_side(workshop: Workshop) -> None:
-    columns = {"id": ["row-1", "row-2", "row-3"], "x": [1.0, 2.0, 3.0], "y": [0.5, 1.5, 2.5]}
-    result = workshop.prepare_rows(columns, {"key": "id", "task": "Regression", "split": {"test": 0.01}}).check("rows-on-every-side")
+    columns: dict[str, list[Any]] = {"id": ["row-1", "row-2", "row-3"], "x": [1.0, 2.0, 3.0], "y": [0.5, 1.5, 2.5]}
+    result = workshop.prepare_rows(columns, {"key": "id", "task": "Regression", "split": {"test": 0.01}}).check(
+        "rows-on-every-side"
+    )
     assert not result.passed
     assert "there are no rows in test" in result.message
 

@@ -16,7 +16,9 @@ VERSIONS = [["a.parquet", "10", "etag-1"]]
 
 def identity(spec: dict[str, Any] | None = None, versions: list[list[str]] | None = None, **task: Any) -> str:
     fields = {"destination": "s3://store", "image": "runtime@sha256:1", "refreshed_at": "2026-01-01T00:00:00Z", **task}
-    made = contract.PrepareTask(namespace="team", dataset="rows", spec=DatasetSpec.model_validate(SPEC | (spec or {})), **fields)
+    made = contract.PrepareTask(
+        namespace="team", dataset="rows", spec=DatasetSpec.model_validate(SPEC | (spec or {})), **fields
+    )
     return identity_of(made, versions or VERSIONS)
 
 

@@ -28,7 +28,10 @@ def test_equal_rows_on_both_sides_are_counted(workshop: Workshop) -> None:
 
 
 def test_without_a_key_equal_rows_are_on_one_side(workshop: Workshop) -> None:
-    columns = {"x": [number % 50 / 7 for number in range(400)], "y": [number % 2 for number in range(400)]}
+    columns: dict[str, list[Any]] = {
+        "x": [number % 50 / 7 for number in range(400)],
+        "y": [number % 2 for number in range(400)],
+    }
     made = workshop.prepare_rows(columns)
     assert not set(made.values("x", "train")) & set(made.values("x", "test"))
     assert made.check("leakage-duplicate-rows").message == ""
@@ -60,7 +63,9 @@ def test_other_numbers_are_no_reason_to_warn(workshop: Workshop, columns: dict[s
 
 
 def test_text_that_differs_in_every_row(workshop: Workshop) -> None:
-    assert "id differs in nearly every row, like an identifier" in warning(workshop, "leakage-identifiers", two_classes(200))
+    assert "id differs in nearly every row, like an identifier" in warning(
+        workshop, "leakage-identifiers", two_classes(200)
+    )
     assert warning(workshop, "leakage-identifiers", two_classes(200), {"key": "id"}) == ""
 
 

@@ -22,13 +22,31 @@ def write(root: Path, files: dict[str, str]) -> Path:
     [
         ({"cpu.max": "50000 100000\n", "memory.max": "536870912\n"}, 1, 536870912),
         ({"cpu.max": "100000 100000\n", "memory.max": "max\n"}, 1, None),
-        ({"cpu/cpu.cfs_quota_us": "70000\n", "cpu/cpu.cfs_period_us": "100000\n", "memory/memory.limit_in_bytes": "1048576\n"}, 1, 1048576),
+        (
+            {
+                "cpu/cpu.cfs_quota_us": "70000\n",
+                "cpu/cpu.cfs_period_us": "100000\n",
+                "memory/memory.limit_in_bytes": "1048576\n",
+            },
+            1,
+            1048576,
+        ),
         ({"cpu.max": "max 100000\n"}, None, None),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n", "memory/memory.limit_in_bytes": "9223372036854771712\n"}, None, None),
+        (
+            {
+                "cpu/cpu.cfs_quota_us": "-1\n",
+                "cpu/cpu.cfs_period_us": "100000\n",
+                "memory/memory.limit_in_bytes": "9223372036854771712\n",
+            },
+            None,
+            None,
+        ),
         ({}, None, None),
     ],
 )
-def test_limits_come_from_the_control_group(tmp_path: Path, files: dict[str, str], cpus: int | None, memory: int | None) -> None:
+def test_limits_come_from_the_control_group(
+    tmp_path: Path, files: dict[str, str], cpus: int | None, memory: int | None
+) -> None:
     machine = current(tmp_path / "absent")
     found = current(write(tmp_path, files))
     assert found == Limits(cpus or machine.cpus, memory or machine.memory_bytes)

@@ -47,6 +47,8 @@ def test_the_copy_on_disk_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "buckets").exists()
 
 
-@pytest.mark.parametrize(("rows", "columns", "expected"), [(0, 5, 1), (100, 5, 1), (1_000_000, 20, 10), (10**9, 20, 256)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "expected"), [(0, 5, 1), (100, 5, 1), (1_000_000, 20, 10), (10**9, 20, 256)]
+)
 def test_buckets_hold_about_two_million_values(rows: int, columns: int, expected: int) -> None:
     assert ordering.bucket_count(rows, columns) == expected

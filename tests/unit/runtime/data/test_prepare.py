@@ -97,7 +97,10 @@ def test_row_order_format_threads_memory_and_time_do_not_change_the_digest(works
         (workshop.root / "shuffled.csv").as_uri(),
         workshop.text(lines, "rows.jsonl"),
     ]
-    variants = [(uri, Limits(cpus, memory * MIB)) for uri, (cpus, memory) in zip(uris, [(2, 4096), (1, 512), (2, 512), (1, 4096)], strict=True)]
+    variants = [
+        (uri, Limits(cpus, memory * MIB))
+        for uri, (cpus, memory) in zip(uris, [(2, 4096), (1, 512), (2, 512), (1, 4096)], strict=True)
+    ]
     times = ["2026-02-01T00:00:00Z", "2026-03-01T00:00:00+01:00"] * 2
     reports = [
         workshop.prepare({**spec, "source": {"uri": uri}}, limits=limits, refreshed_at=time).report
@@ -198,8 +201,14 @@ def test_classes_are_sorted_and_the_greater_of_two_is_positive(
         ([None], {}, "NoRows", "no row has a value of spec.target 'y'"),
     ],
 )
-def test_an_impossible_target_is_refused(workshop: Workshop, labels: list[Any], spec: dict[str, Any], reason: str, words: str) -> None:
-    columns = two_classes(300) | {"y": pa.array([labels[number % len(labels)] for number in range(300)], pa.string() if labels == [None] else None)}
+def test_an_impossible_target_is_refused(
+    workshop: Workshop, labels: list[Any], spec: dict[str, Any], reason: str, words: str
+) -> None:
+    columns = two_classes(300) | {
+        "y": pa.array(
+            [labels[number % len(labels)] for number in range(300)], pa.string() if labels == [None] else None
+        )
+    }
     with pytest.raises(PermanentError, match=words) as caught:
         workshop.prepare_rows(columns, {**KEYED, **spec})
     assert caught.value.reason == reason
@@ -243,7 +252,9 @@ def test_memory_does_not_grow_with_the_rows(workshop: Workshop) -> None:
         )
         work = workshop.root / f"memory-{rows}"
         work.mkdir()
-        done = subprocess.run([sys.executable, "-c", program, task, str(work)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program, task, str(work)], capture_output=True, text=True, check=True
+        )
         peaks.append(int(done.stdout))
     assert peaks[1] < peaks[0] + 150
 
@@ -251,13 +262,23 @@ def test_memory_does_not_grow_with_the_rows(workshop: Workshop) -> None:
 def test_the_command_reads_a_task_and_writes_a_report(workshop: Workshop, tmp_path: Path) -> None:
     task = workshop.task({"source": {"uri": workshop.parquet(two_classes(50))}, "target": "y", **KEYED})
     (tmp_path / "task.json").write_text(contract.as_json(task))
-    environment = {**os.environ, "MAINSPRING_TASK": str(tmp_path / "task.json"), "MAINSPRING_REPORT_FILE": str(tmp_path / "report.json")}
+    environment = {
+        **os.environ,
+        "MAINSPRING_TASK": str(tmp_path / "task.json"),
+        "MAINSPRING_REPORT_FILE": str(tmp_path / "report.json"),
+    }
     command = [sys.executable, "-W", "error", "-m", "mainspring_runtime", "prepare", "--work", str(tmp_path / "work")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = contract.PrepareReport.model_validate_json((tmp_path / "report.json").read_text())
     assert report.rows == 50
-    assert json.loads(done.stdout.splitlines()[-1]) == {"outcome": "Succeeded", "digest": report.digest, "reason": "", "message": "", "details": []}
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "outcome": "Succeeded",
+        "digest": report.digest,
+        "reason": "",
+        "message": "",
+        "details": [],
+    }
 
 
 def test_the_command_explains_bad_input_and_exits_with_42(workshop: Workshop, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,10 @@ from tests.unit.runtime.data.preparing import Workshop, two_classes
 
 def test_numbers_agree_with_numpy(workshop: Workshop) -> None:
     values = np.random.default_rng(2).normal(5, 3, 1000)
-    columns = {"v": [None if number % 20 == 0 else value for number, value in enumerate(values.tolist())], "y": [0, 1] * 500}
+    columns: dict[str, list[Any]] = {
+        "v": [None if number % 20 == 0 else value for number, value in enumerate(values.tolist())],
+        "y": [0, 1] * 500,
+    }
     made = workshop.prepare_rows(columns)
     present = np.array([value for value in columns["v"] if value is not None])
     column, entry = made.column("v"), made.profile()["v"]
@@ -49,7 +53,9 @@ def test_categories_times_and_booleans(workshop: Workshop) -> None:
 
 def test_distinct_values_are_exact_up_to_ten_thousand_and_estimated_beyond(workshop: Workshop) -> None:
     rows = 60_000
-    made = workshop.prepare_rows({"few": [n % 10_000 for n in range(rows)], "many": list(range(rows)), "y": [n % 2 for n in range(rows)]})
+    made = workshop.prepare_rows(
+        {"few": [n % 10_000 for n in range(rows)], "many": list(range(rows)), "y": [n % 2 for n in range(rows)]}
+    )
     assert made.column("few").distinct == 10_000
     assert made.column("many").distinct == pytest.approx(rows, rel=0.04)
 
@@ -58,7 +64,9 @@ def test_quantiles_of_many_rows_come_from_a_sample(workshop: Workshop, monkeypat
     monkeypatch.setattr(profile, "QUANTILE_ROWS", 2000)
     values = np.random.default_rng(3).exponential(1, 20_000)
     columns = {"v": values, "y": np.arange(20_000) % 2}
-    first, again = (workshop.prepare({"source": {"uri": workshop.parquet(pa.table(columns))}, "target": "y"}) for _ in range(2))
+    first, again = (
+        workshop.prepare({"source": {"uri": workshop.parquet(pa.table(columns))}, "target": "y"}) for _ in range(2)
+    )
     entry = first.profile()["v"]
     assert entry["quantiles"] == again.profile()["v"]["quantiles"]
     assert entry["quantiles"]["0.5"] == pytest.approx(np.log(2), rel=0.1)
@@ -71,13 +79,21 @@ def test_keys_and_sensitive_columns_show_counts_only(workshop: Workshop) -> None
     made = workshop.prepare_rows(columns, {"key": "number", "sensitive": ["age", "c"]})
     for name, distinct in (("age", 50), ("number", 100)):
         column = made.column(name)
-        assert (column.distinct, column.minimum, column.maximum, column.mean, column.median) == (distinct, None, None, None, None)
+        assert (column.distinct, column.minimum, column.maximum, column.mean, column.median) == (
+            distinct,
+            None,
+            None,
+            None,
+            None,
+        )
     assert set(made.profile()["age"]) == set(made.profile()["c"]) == {"name", "type", "role", "missing", "distinct"}
 
 
 def test_too_many_categories_are_refused(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profile, "MAX_CATEGORIES", 60)
     spec = {"columns": [{"name": "id", "type": "Category"}]}
-    with pytest.raises(PermanentError, match="'id' has 100 different values, more than 60; declare it as String") as caught:
+    with pytest.raises(
+        PermanentError, match="'id' has 100 different values, more than 60; declare it as String"
+    ) as caught:
         workshop.prepare_rows(two_classes(100), spec)
     assert caught.value.reason == "TooManyCategories"

@@ -96,7 +96,11 @@ def test_the_files_of_a_prefix_are_one_table(workshop: Workshop) -> None:
     workshop.text("ignored", "lake/_SUCCESS")
     workshop.text("", "lake/empty.csv")
     made = workshop.prepare({"source": {"uri": (workshop.root / "source/lake").as_uri() + "/"}, "target": "y"})
-    rows = {(x, z) for side in ("train", "test") for x, z in zip(*(made.values(name, side) for name in ("x", "z")), strict=True)}
+    rows = {
+        (x, z)
+        for side in ("train", "test")
+        for x, z in zip(*(made.values(name, side) for name in ("x", "z")), strict=True)
+    }
     assert rows == {(1, None), (2, None), (3, None), (4, 9.5), (5, None), (6, 1.0)}
     assert made.columns()["z"]["nullable"]
 
@@ -138,7 +142,10 @@ def test_nested_columns_are_refused_by_name(workshop: Workshop) -> None:
 
 
 def test_json_of_mixed_types_and_null_only_columns(workshop: Workshop) -> None:
-    rows = [f'{{"mixed": {number if number % 2 else chr(34) + "n/a" + chr(34)}, "nothing": null, "y": {number % 2}}}' for number in range(20)]
+    rows = [
+        f'{{"mixed": {number if number % 2 else chr(34) + "n/a" + chr(34)}, "nothing": null, "y": {number % 2}}}'
+        for number in range(20)
+    ]
     made = workshop.prepare({"source": {"uri": workshop.text("\n".join(rows), "rows.jsonl")}, "target": "y"})
     assert made.columns()["mixed"]["type"] == "Integer"
     assert made.column("mixed").missing == 10

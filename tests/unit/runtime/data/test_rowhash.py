@@ -15,7 +15,10 @@ from mainspring_runtime.data.rowhash import Words, hash_rows
 
 
 def hashes(*columns: Any) -> Words:
-    return hash_rows(pa.record_batch({f"c{index}": column for index, column in enumerate(columns)}), [f"c{index}" for index in range(len(columns))])
+    return hash_rows(
+        pa.record_batch({f"c{index}": column for index, column in enumerate(columns)}),
+        [f"c{index}" for index in range(len(columns))],
+    )
 
 
 def reference(word: int, state: int = 0) -> int:
@@ -84,7 +87,9 @@ def test_the_order_of_columns_counts() -> None:
     assert hashes(pa.array([1]), pa.array([1]))[0] != hashes(pa.array([2]), pa.array([2]))[0]
 
 
-@pytest.mark.parametrize("array", [pa.array(range(100_000)), pa.array(np.arange(100_000) / 64), pa.array([f"id-{n}" for n in range(20_000)])])
+@pytest.mark.parametrize(
+    "array", [pa.array(range(100_000)), pa.array(np.arange(100_000) / 64), pa.array([f"id-{n}" for n in range(20_000)])]
+)
 def test_hashes_are_even_in_every_bit(array: Any) -> None:
     found = hashes(array)
     for bit in range(64):

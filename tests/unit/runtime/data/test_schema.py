@@ -28,13 +28,31 @@ def refused(workshop: Workshop, columns: dict[str, Any], spec: dict[str, Any], *
         ({"timestamp": "when"}, "spec.timestamp names the column 'when'", "which the data do not have"),
         ({"weight": "w"}, "spec.weight names the column 'w'", "which the data do not have"),
         ({"sensitive": ["c", "age"]}, "spec.sensitive[1] names the column 'age'", "which the data do not have"),
-        ({"features": {"include": ["x", "m"]}}, "spec.features.include[1] names the column 'm'", "which the data do not have"),
-        ({"features": {"exclude": ["site"]}}, "spec.features.exclude[0] names the column 'site'", "which the data do not have"),
-        ({"columns": [{"name": "xx", "type": "Float"}]}, "spec.columns[0].name names the column 'xx'", "did you mean 'x'?"),
-        ({"split": {"by": "Group", "column": "grp"}}, "spec.split.column names the column 'grp'", "which the data do not have"),
+        (
+            {"features": {"include": ["x", "m"]}},
+            "spec.features.include[1] names the column 'm'",
+            "which the data do not have",
+        ),
+        (
+            {"features": {"exclude": ["site"]}},
+            "spec.features.exclude[0] names the column 'site'",
+            "which the data do not have",
+        ),
+        (
+            {"columns": [{"name": "xx", "type": "Float"}]},
+            "spec.columns[0].name names the column 'xx'",
+            "did you mean 'x'?",
+        ),
+        (
+            {"split": {"by": "Group", "column": "grp"}},
+            "spec.split.column names the column 'grp'",
+            "which the data do not have",
+        ),
     ],
 )
-def test_a_missing_column_names_field_column_and_the_closest_one(workshop: Workshop, spec: dict[str, Any], field: str, hint: str) -> None:
+def test_a_missing_column_names_field_column_and_the_closest_one(
+    workshop: Workshop, spec: dict[str, Any], field: str, hint: str
+) -> None:
     error = refused(workshop, two_classes(20), spec)
     assert error.reason == "MissingColumn"
     assert field in error.message
@@ -53,7 +71,10 @@ def test_all_missing_columns_are_named_at_once(workshop: Workshop) -> None:
         ({"key": "y"}, "spec.key and spec.target both name the column 'y'"),
         ({"sensitive": ["y"]}, r"spec.sensitive\[0\] and spec.target both name"),
         ({"key": "id", "features": {"include": ["x", "id"]}}, r"spec.features.include\[1\] and spec.key both name"),
-        ({"columns": [{"name": "x", "type": "Float"}, {"name": "x", "type": "Integer"}]}, r"spec.columns\[1\] and spec.columns\[0\] both declare"),
+        (
+            {"columns": [{"name": "x", "type": "Float"}, {"name": "x", "type": "Integer"}]},
+            r"spec.columns\[1\] and spec.columns\[0\] both declare",
+        ),
         ({"columns": [{"name": "c", "type": "Category", "minimum": 1}]}, "only Float and Integer columns can have"),
         ({"columns": [{"name": "x", "type": "Float", "allowed": ["1"]}]}, "only Category and String columns can have"),
     ],
@@ -74,24 +95,42 @@ def test_a_contradiction_in_the_spec_is_refused(workshop: Workshop, spec: dict[s
 )
 def test_roles(features: dict[str, Any] | None, expected: dict[str, str]) -> None:
     spec = DatasetSpec.model_validate(
-        {"source": {"sample": "iris"}, "target": "y", "key": "id", "weight": "w", "sensitive": ["c"], "features": features}
+        {
+            "source": {"sample": "iris"},
+            "target": "y",
+            "key": "id",
+            "weight": "w",
+            "sensitive": ["c"],
+            "features": features,
+        }
     )
     assert roles.assign(spec, ["id", "x", "n", "c", "w", "y"]) == {"id": "Key", "y": "Target", **expected}
 
 
 def test_no_feature_left_is_an_error(workshop: Workshop) -> None:
-    assert refused(workshop, two_classes(20), {"key": "id", "features": {"exclude": ["x", "n", "c"]}}).reason == "NoFeatures"
+    assert (
+        refused(workshop, two_classes(20), {"key": "id", "features": {"exclude": ["x", "n", "c"]}}).reason
+        == "NoFeatures"
+    )
 
 
 @pytest.mark.parametrize(
     ("column", "values", "spec", "words"),
     [
-        ("at", ["1 May", "2 May"] * 10, {"timestamp": "at"}, "spec.timestamp 'at' is a String column, not a time.*strptime"),
+        (
+            "at",
+            ["1 May", "2 May"] * 10,
+            {"timestamp": "at"},
+            "spec.timestamp 'at' is a String column, not a time.*strptime",
+        ),
         ("w", ["1", "2"] * 10, {"weight": "w"}, "spec.weight 'w' is a String column"),
-        ("z" * 129, [1, 2] * 10, {}, "more than 128 characters"),
+        ("mainspring_side", [1, 2] * 10, {}, "is used internally"),
+        ("z" * 129, [1, 2] * 10, {}, "has a name of 129 characters"),
     ],
 )
-def test_a_column_that_cannot_play_its_part_is_refused(workshop: Workshop, column: str, values: list[Any], spec: dict[str, Any], words: str) -> None:
+def test_a_column_that_cannot_play_its_part_is_refused(
+    workshop: Workshop, column: str, values: list[Any], spec: dict[str, Any], words: str
+) -> None:
     with pytest.raises(PermanentError, match=words) as caught:
         workshop.prepare_rows(two_classes(20) | {column: values}, spec)
     assert caught.value.reason == "InvalidColumn"
@@ -187,6 +226,8 @@ def test_an_edited_spec_may_change_the_columns(workshop: Workshop, edit: dict[st
 
 def test_a_pinned_code_column_of_a_csv_stays_text(workshop: Workshop) -> None:
     first = workshop.prepare_csv("zip,y\n" + "".join(f"0{n % 10}123,{n % 2}\n" for n in range(100)))
-    made = workshop.prepare_csv("zip,y\n" + "".join(f"9{n % 10}123,{n % 2}\n" for n in range(100)), previous=first.reference())
+    made = workshop.prepare_csv(
+        "zip,y\n" + "".join(f"9{n % 10}123,{n % 2}\n" for n in range(100)), previous=first.reference()
+    )
     assert made.columns()["zip"]["type"] == "Category"
     assert set(made.values("zip")) == {f"9{n}123" for n in range(10)}

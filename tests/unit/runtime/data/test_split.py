@@ -26,7 +26,7 @@ def side_of(made: Made, column: str = "id") -> dict[Any, str]:
 
 
 def timed(days: range, test: float = 0.25, validation: float = 0.0) -> tuple[dict[str, list[Any]], dict[str, Any]]:
-    columns = {
+    columns: dict[str, list[Any]] = {
         "id": [f"day-{day}" for day in days],
         "at": [START + timedelta(days=day) for day in days],
         "x": [float(day) for day in days],
@@ -137,32 +137,58 @@ BASE: dict[str, Any] = {"source": {"sample": "iris"}, "target": "y"}
 @pytest.mark.parametrize(
     ("one", "other", "features", "equal"),
     [
-        ({"key": "id"}, {"key": "id", "target": "z", "window": {"last": "3d"}, "timestamp": "t"}, (["a"], ["b", "c"]), True),
+        (
+            {"key": "id"},
+            {"key": "id", "target": "z", "window": {"last": "3d"}, "timestamp": "t"},
+            (["a"], ["b", "c"]),
+            True,
+        ),
         ({}, {}, (["a", "b"], ["b", "a"]), True),
         ({}, {}, (["a", "b"], ["a"]), False),
         ({"key": "id"}, {"key": "uid"}, (["a"], ["a"]), False),
         ({"key": "id"}, {"key": "id", "split": {"test": 0.3}}, (["a"], ["a"]), False),
         ({"key": "id"}, {"key": "id", "split": {"validation": 0.1}}, (["a"], ["a"]), False),
         ({"key": "id"}, {"key": "id", "split": {"by": "Group", "column": "id"}}, (["a"], ["a"]), False),
-        ({"timestamp": "t", "split": {"by": "Time"}}, {"timestamp": "t", "key": "k", "split": {"by": "Time"}}, (["a"], ["b"]), True),
-        ({"timestamp": "t", "split": {"by": "Time"}}, {"timestamp": "u", "split": {"by": "Time"}}, (["a"], ["a"]), False),
+        (
+            {"timestamp": "t", "split": {"by": "Time"}},
+            {"timestamp": "t", "key": "k", "split": {"by": "Time"}},
+            (["a"], ["b"]),
+            True,
+        ),
+        (
+            {"timestamp": "t", "split": {"by": "Time"}},
+            {"timestamp": "u", "split": {"by": "Time"}},
+            (["a"], ["a"]),
+            False,
+        ),
     ],
 )
-def test_the_digest_covers_the_rules(one: dict[str, Any], other: dict[str, Any], features: tuple[list[str], list[str]], equal: bool) -> None:
-    digests = [split_digest(DatasetSpec.model_validate(BASE | spec), names) for spec, names in zip((one, other), features, strict=True)]
+def test_the_digest_covers_the_rules(
+    one: dict[str, Any], other: dict[str, Any], features: tuple[list[str], list[str]], equal: bool
+) -> None:
+    digests = [
+        split_digest(DatasetSpec.model_validate(BASE | spec), names)
+        for spec, names in zip((one, other), features, strict=True)
+    ]
     assert (digests[0] == digests[1]) is equal
     assert all(digest.startswith("sha256:") and len(digest) == 71 for digest in digests)
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=50, unique=True), st.floats(0.01, 0.45), st.floats(0, 0.45))
+@given(
+    st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=50, unique=True),
+    st.floats(0.01, 0.45),
+    st.floats(0, 0.45),
+)
 def test_every_row_has_one_side_that_depends_on_its_key_alone(keys: list[int], test: float, validation: float) -> None:
     spec = DatasetSpec.model_validate(BASE | {"key": "id", "split": {"test": test, "validation": validation}})
     splitter = Splitter(spec, ("id",), Cuts(), "")
 
     def sides(chosen: list[int]) -> dict[int, str]:
         batch = pa.record_batch({"id": pa.array(chosen, pa.int64()), "y": pa.array([1] * len(chosen))})
-        return {key: SIDES[side] for key, side in zip(chosen, splitter.sides(batch, splitter.positions(batch)), strict=True)}
+        return {
+            key: SIDES[side] for key, side in zip(chosen, splitter.sides(batch, splitter.positions(batch)), strict=True)
+        }
 
     together = sides(keys)
     assert together == sides(keys[::-1])

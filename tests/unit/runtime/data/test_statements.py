@@ -37,7 +37,9 @@ def test_statements_run_in_order(workshop: Workshop) -> None:
 
 def test_csv_columns_have_types_in_prepare(workshop: Workshop) -> None:
     rows = "".join(f"{n},2026-01-{n % 28 + 1:02},{n % 2}\n" for n in range(60))
-    spec = {"prepare": [{"name": "late", "sql": "SELECT * FROM dataset WHERE x >= 10 AND day > TIMESTAMP '2026-01-05'"}]}
+    spec = {
+        "prepare": [{"name": "late", "sql": "SELECT * FROM dataset WHERE x >= 10 AND day > TIMESTAMP '2026-01-05'"}]
+    }
     made = workshop.prepare_csv("x,day,y\n" + rows, spec)
     assert made.column("x").minimum == 10
 
@@ -46,12 +48,19 @@ def test_other_datasets_are_tables(workshop: Workshop) -> None:
     sites = workshop.prepare_rows({"n": list(range(5)) * 4, "beds": [10.0 * n for n in range(5)] * 4, "y": [0, 1] * 10})
     spec = {
         "inputs": [{"name": "sites", "dataset": "hospitals"}],
-        "prepare": [{"name": "join", "sql": "SELECT d.*, s.beds FROM dataset d JOIN (SELECT DISTINCT n, beds FROM sites) s USING (n)"}],
+        "prepare": [
+            {
+                "name": "join",
+                "sql": "SELECT d.*, s.beds FROM dataset d JOIN (SELECT DISTINCT n, beds FROM sites) s USING (n)",
+            }
+        ],
     }
     reference = sites.reference().model_copy(update={"name": "sites"})
     made = workshop.prepare_rows(two_classes(60), spec, inputs=[reference])
     assert made.report.rows == 60
-    assert {(n, beds) for n, beds in zip(made.values("n"), made.values("beds"), strict=True)} == {(n, 10.0 * n) for n in range(5)}
+    assert {(n, beds) for n, beds in zip(made.values("n"), made.values("beds"), strict=True)} == {
+        (n, 10.0 * n) for n in range(5)
+    }
 
 
 def test_an_input_may_not_take_the_name_of_the_dataset(workshop: Workshop) -> None:
@@ -98,14 +107,23 @@ def test_the_clock_and_chance_are_refused(workshop: Workshop, expression: str) -
     assert "gives another value each time" in failure(workshop, f"SELECT *, {expression} AS v FROM dataset").message
 
 
-@pytest.mark.parametrize("clause", ["USING SAMPLE 10", "TABLESAMPLE 10%", "USING SAMPLE reservoir(5 ROWS) REPEATABLE (3)"])
+@pytest.mark.parametrize(
+    "clause", ["USING SAMPLE 10", "TABLESAMPLE 10%", "USING SAMPLE reservoir(5 ROWS) REPEATABLE (3)"]
+)
 def test_samples_are_refused(workshop: Workshop, clause: str) -> None:
     assert "draws a sample" in failure(workshop, f"SELECT * FROM dataset {clause}").message
 
 
 def test_a_column_may_be_called_like_the_clock_when_it_is_qualified(workshop: Workshop) -> None:
     columns = two_classes(40) | {"current_date": [1.5] * 40}
-    spec = {"prepare": [{"name": "pick", "sql": "SELECT d.current_date AS day, id, x, y, age(TIMESTAMP '2020-02-01', TIMESTAMP '2020-01-01')::VARCHAR AS a FROM dataset d"}]}
+    spec = {
+        "prepare": [
+            {
+                "name": "pick",
+                "sql": "SELECT d.current_date AS day, id, x, y, age(TIMESTAMP '2020-02-01', TIMESTAMP '2020-01-01')::VARCHAR AS a FROM dataset d",
+            }
+        ]
+    }
     assert "day" in workshop.prepare_rows(columns, spec).columns()
 
 
@@ -140,7 +158,14 @@ def test_an_empty_result_is_no_rows(workshop: Workshop) -> None:
 
 
 def test_sums_and_limits_are_the_same_each_time(workshop: Workshop) -> None:
-    rows = {"g": [n % 500 for n in range(50_000)], "v": [((n * 7919) % 10_007) / 9973 for n in range(50_000)]}
-    spec = {"prepare": [{"name": "sums", "sql": "SELECT g, sum(v) AS s, sum(v) > 50 AS y FROM dataset GROUP BY g LIMIT 400"}]}
+    rows: dict[str, list[Any]] = {
+        "g": [n % 500 for n in range(50_000)],
+        "v": [((n * 7919) % 10_007) / 9973 for n in range(50_000)],
+    }
+    spec = {
+        "prepare": [
+            {"name": "sums", "sql": "SELECT g, sum(v) AS s, sum(v) > 50 AS y FROM dataset GROUP BY g LIMIT 400"}
+        ]
+    }
     digests = {workshop.prepare_rows(rows, spec).report.digest for _ in range(3)}
     assert len(digests) == 1

@@ -61,7 +61,9 @@ def test_few_distinct_values_are_counted_exactly(distinct: int) -> None:
 @pytest.mark.parametrize("distinct", [10_001, 50_000, 1_000_000])
 def test_many_distinct_values_are_estimated_within_four_standard_errors(distinct: int) -> None:
     values = np.random.default_rng(7).permutation(distinct)
-    assert collect(*(pa.array(part) for part in np.split(values, [3000]))).sketch.count == pytest.approx(distinct, rel=0.04)
+    assert collect(*(pa.array(part) for part in np.split(values, [3000]))).sketch.count == pytest.approx(
+        distinct, rel=0.04
+    )
 
 
 def test_a_sketch_does_not_depend_on_order_or_repetition() -> None:

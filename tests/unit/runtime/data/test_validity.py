@@ -20,8 +20,18 @@ from tests.unit.runtime.data.preparing import Workshop, two_classes
         ({"type": "Integer", "maximum": 9}, [9, 10, 3], "x: 20 rows above the maximum 9", {9, 3}),
         ({"type": "Float", "nullable": False}, [1.0, None, 2.0], "x: 20 rows missing", {1.0, 2.0}),
         ({"type": "Float", "nullable": False}, [1.0, float("nan"), 2.0], "x: 20 rows missing", {1.0, 2.0}),
-        ({"type": "Category", "allowed": ["a", "b"]}, ["a", "b", "c"], "x: 20 rows not among the allowed categories", {"a", "b"}),
-        ({"type": "Category", "allowed": ["1", "2"]}, [1.0, 2.0, 3.0], "x: 20 rows not among the allowed categories", {"1", "2"}),
+        (
+            {"type": "Category", "allowed": ["a", "b"]},
+            ["a", "b", "c"],
+            "x: 20 rows not among the allowed categories",
+            {"a", "b"},
+        ),
+        (
+            {"type": "Category", "allowed": ["1", "2"]},
+            [1.0, 2.0, 3.0],
+            "x: 20 rows not among the allowed categories",
+            {"1", "2"},
+        ),
         ({"type": "Category", "nullable": False}, ["a", "", "b"], "x: 20 rows missing", {"a", "b"}),
         ({"type": "Integer"}, [1.0, 1.5, 2.0], "x: 20 rows not a whole number of 64 bits", {1, 2}),
         ({"type": "Integer"}, ["1", "1.5", "2.0"], "x: 20 rows not a whole number of 64 bits", {1, 2}),
@@ -29,7 +39,12 @@ from tests.unit.runtime.data.preparing import Workshop, two_classes
         ({"type": "Float"}, [1.0, float("inf"), 2.0], "x: 20 rows not finite", {1.0, 2.0}),
         ({"type": "Boolean"}, ["yes", "maybe", "0"], "x: 20 rows not true or false", {True, False}),
         ({"type": "Boolean"}, [1, 2, 0], "x: 20 rows not true or false", {True, False}),
-        ({"type": "Timestamp"}, ["2024-01-01", "soon", ""], "x: 20 rows not an ISO 8601 time", {datetime(2024, 1, 1, tzinfo=UTC), None}),
+        (
+            {"type": "Timestamp"},
+            ["2024-01-01", "soon", ""],
+            "x: 20 rows not an ISO 8601 time",
+            {datetime(2024, 1, 1, tzinfo=UTC), None},
+        ),
     ],
 )
 def test_rows_that_break_a_column_are_dropped_and_counted(
@@ -44,6 +59,16 @@ def test_rows_that_break_a_column_are_dropped_and_counted(
     made = workshop.prepare_rows(rows, {**spec, "maxInvalidFraction": 0.34})
     assert (made.report.invalid_rows, made.report.rows) == (20, 40)
     assert set(made.values("x")) == kept
+
+
+def test_times_that_no_calendar_has_are_invalid(workshop: Workshop) -> None:
+    microseconds = pa.array([0, 10**18, None] * 10, pa.int64()).cast(pa.timestamp("us"))
+    uri = workshop.parquet(pa.table({"at": microseconds, "y": [0, 1, 1, 0, 1] * 6}))
+    with pytest.raises(PermanentError) as caught:
+        workshop.prepare({"source": {"uri": uri}, "target": "y"})
+    assert caught.value.details == ("at: 10 rows outside the years 1 to 9999",)
+    made = workshop.prepare({"source": {"uri": uri}, "target": "y", "maxInvalidFraction": 0.5})
+    assert set(made.values("at")) == {datetime(1970, 1, 1, tzinfo=UTC), None}
 
 
 def test_the_worst_columns_are_named_first(workshop: Workshop) -> None:

@@ -51,12 +51,21 @@ def test_a_container_sees_its_own_limit_at_the_root(tmp_path: Path) -> None:
     assert cpu.cpu_quota(tree(tmp_path, files), membership(tmp_path, "4:cpu,cpuacct:/docker/not-visible-here")) == 1.0
 
 
-def test_without_a_quota_every_cpu_of_the_process_computes(tmp_path: Path) -> None:
-    assert cpu.thread_count(tmp_path, tmp_path / "absent") == len(os.sched_getaffinity(0))
+@pytest.mark.parametrize(("cpus", "threads"), [(1, 1), (3, 3), (64, 4)])
+def test_without_a_quota_a_few_of_the_node_s_cpus_compute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cpus: int, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)))
+    assert cpu.thread_count(tmp_path, tmp_path / "absent") == threads
 
 
-@pytest.mark.parametrize(("limit", "threads"), [("50000 100000", 1), ("100000 100000", 1), ("190000 100000", 1)])
-def test_threads_are_whole_cpus_of_the_quota(tmp_path: Path, limit: str, threads: int) -> None:
+@pytest.mark.parametrize(
+    ("limit", "threads"), [("50000 100000", 1), ("190000 100000", 1), ("300000 100000", 3), ("9900000 100000", 8)]
+)
+def test_threads_are_whole_cpus_of_the_quota(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, threads: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     assert cpu.thread_count(tree(tmp_path, {"cpu.max": limit}), membership(tmp_path, "0::/")) == threads
 
 

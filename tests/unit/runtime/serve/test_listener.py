@@ -100,7 +100,9 @@ def serve(scenario: Callable[[Served], Coroutine[Any, Any, None]], **limits: Any
         finally:
             served.listener.stop()
             await listening
+            left = len(served.listener.server_state.connections)
             await served.close_clients()
+        assert left == 0, "uvloop cannot close with open connections"
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
@@ -184,7 +186,6 @@ def test_a_caller_that_does_not_read_its_answer_does_not_keep_the_process() -> N
         client = await served.connect()
         client.writer.write(GET)
         await served.app.asked.wait()
-        # The end of `serve` closes the listener and its loop, which fails while a transport is open.
 
     serve(scenario, request_seconds=0.01)
 

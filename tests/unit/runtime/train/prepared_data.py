@@ -44,8 +44,12 @@ def write_dataset(
     roles = {facts[field]: role for field, role in ROLES.items() if facts.get(field)} | {target: "Target"}
     roles |= dict.fromkeys(facts.get("sensitive", ()), "Sensitive")
     names = [name for name in columns if name not in roles] if features is None else list(features)
-    described = [describe(name, *columns[name], roles.get(name, "Feature"), name not in non_nullable) for name in columns]
-    table = pyarrow.table({name: pyarrow.array(list(values), ARROW_TYPES[kind]) for name, (kind, values) in columns.items()})
+    described = [
+        describe(name, *columns[name], roles.get(name, "Feature"), name not in non_nullable) for name in columns
+    ]
+    table = pyarrow.table(
+        {name: pyarrow.array(list(values), ARROW_TYPES[kind]) for name, (kind, values) in columns.items()}
+    )
     write_splits(directory, table, test, validation)
     (directory / "columns.json").write_text(json.dumps(described))
     (directory / "profile.json").write_text(json.dumps({"columns": []}))
@@ -107,7 +111,14 @@ def mixed_columns(rows: int, seed: int = 0) -> dict[str, tuple[str, list[Any]]]:
     stage = generator.choice(["I", "II", "III", "IV"], rows)
     city = np.array([f"city-{index:03d}" for index in generator.zipf(1.4, rows) % 90])
     seen = np.datetime64("2024-01-01", "us") + generator.integers(0, 300 * 86_400_000_000, rows)
-    logit = 0.7 * np.log(amount) - 2 + 0.8 * (stage == "IV") - 0.5 * (stage == "I") + 0.1 * visits + 0.3 * (city == "city-001")
+    logit = (
+        0.7 * np.log(amount)
+        - 2
+        + 0.8 * (stage == "IV")
+        - 0.5 * (stage == "I")
+        + 0.1 * visits
+        + 0.3 * (city == "city-001")
+    )
     outcome = generator.random(rows) < 1 / (1 + np.exp(-logit))
     gaps = generator.random((5, rows)) < 0.06
     return {

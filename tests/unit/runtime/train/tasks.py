@@ -26,7 +26,9 @@ def store(root: Path, directory: Path, name: str = "table-v1") -> ArtifactRef:
     return ArtifactRef(name=name, uri=published.uri, digest=published.digest)
 
 
-def make_task(root: Path, dataset: Path, *, model: Mapping[str, Any] | None = None, seed: int = 7, **spec: Any) -> TrainTask:
+def make_task(
+    root: Path, dataset: Path, *, model: Mapping[str, Any] | None = None, seed: int = 7, **spec: Any
+) -> TrainTask:
     """A task for the dataset in `dataset`; `spec` are fields of the TrainingRun, `model` of the Model."""
     facts = json.loads((dataset / "dataset.json").read_text())
     return TrainTask(
@@ -41,9 +43,20 @@ def make_task(root: Path, dataset: Path, *, model: Mapping[str, Any] | None = No
     )
 
 
-def train(root: Path, dataset: Path, class_: str, *, threads: int = 1, evaluation: Mapping[str, Any] | None = None, seed: int = 7, **estimator: Any) -> TrainReport:
+def train(
+    root: Path,
+    dataset: Path,
+    class_: str,
+    *,
+    threads: int = 1,
+    evaluation: Mapping[str, Any] | None = None,
+    seed: int = 7,
+    **estimator: Any,
+) -> TrainReport:
     """Run `train` for an estimator class."""
-    task = make_task(root, dataset, seed=seed, estimator={"class": class_, **estimator}, evaluation=dict(evaluation or {}))
+    task = make_task(
+        root, dataset, seed=seed, estimator={"class": class_, **estimator}, evaluation=dict(evaluation or {})
+    )
     return command.train(task, root / "work", threads, silent)
 
 

@@ -12,18 +12,28 @@ from mainspring_runtime.prepared import DatasetColumn, Rows, read_dataset
 from mainspring_runtime.train import auto
 from mainspring_runtime.train.auto import Style
 
-LINEAR, FOREST, BOOSTING = Style(trees=False, keeps_missing=False), Style(trees=True, keeps_missing=False), Style(trees=True, keeps_missing=True)
+LINEAR, FOREST, BOOSTING = (
+    Style(trees=False, keeps_missing=False),
+    Style(trees=True, keeps_missing=False),
+    Style(trees=True, keeps_missing=True),
+)
 
 
 def compiled(style: Style, **columns: tuple[str, Any]) -> auto.Compiled:
     described = [DatasetColumn(name, kind, "Feature", True) for name, (kind, _) in columns.items()]
-    arrays = {name: np.array(values, dtype=object if kind in ("Category", "String", "Timestamp") else float) for name, (kind, values) in columns.items()}
+    arrays = {
+        name: np.array(values, dtype=object if kind in ("Category", "String", "Timestamp") else float)
+        for name, (kind, values) in columns.items()
+    }
     rows = Rows(arrays, np.zeros(len(next(iter(arrays.values())))))
     return auto.compile_columns(described, rows, style)
 
 
 def transformed(found: auto.Compiled, columns: dict[str, Any]) -> Any:
-    arrays = {name: np.array(values, dtype=object if isinstance(values[0], str) else float) for name, values in columns.items()}
+    arrays = {
+        name: np.array(values, dtype=object if isinstance(values[0], str) else float)
+        for name, values in columns.items()
+    }
     matrix = found.encoding.matrix(arrays)
     return matrix if found.transformer is None else found.transformer.fit(matrix).transform(matrix)
 
@@ -55,6 +65,7 @@ def test_histogram_boosting_takes_numbers_as_they_are() -> None:
 
 def test_a_category_that_was_never_seen_is_all_zeros() -> None:
     found = compiled(LINEAR, stage=("Category", STAGES))
+    assert found.transformer is not None
     found.transformer.fit(found.encoding.matrix({"stage": np.array(STAGES, dtype=object)}))
     unseen = found.encoding.matrix({"stage": np.array(["IX"], dtype=object)})
     np.testing.assert_array_equal(found.transformer.transform(unseen), [[0, 0, 0]])
@@ -106,7 +117,9 @@ def test_one_value_and_missing_ones_do_say_something() -> None:
 
 
 def test_free_text_is_refused_with_two_ways_out() -> None:
-    with pytest.raises(PermanentError, match=r"free text in 'note'; leave it out with spec\.features\.exclude .* type: Category") as raised:
+    with pytest.raises(
+        PermanentError, match=r"free text in 'note'; leave it out with spec\.features\.exclude .* type: Category"
+    ) as raised:
         compiled(LINEAR, note=("String", ["a", "b"]), age=("Float", [1.0, 2.0]))
     assert (raised.value.reason, raised.value.details) == ("UnsupportedColumn", ("note",))
 

@@ -32,7 +32,9 @@ print(hashlib.sha256(canonical_skops(skops.io.dumps(model))).hexdigest())
 
 def digest_in_a_process(seed: int) -> str:
     environment = os.environ | {"PYTHONHASHSEED": str(seed)}
-    return subprocess.run([sys.executable, "-c", FIT, str(seed * 1000)], env=environment, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", FIT, str(seed * 1000)], env=environment, check=True, capture_output=True, text=True
+    ).stdout
 
 
 def test_a_model_is_the_same_bytes_in_another_process() -> None:

@@ -3,7 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import (
+    AdaBoostClassifier,
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.linear_model import LogisticRegression
 
 from mainspring.api.v1alpha1.dataset import Task
@@ -42,7 +47,9 @@ def test_a_package_that_is_not_installed_is_named() -> None:
     assert "spec.image" in error.message
 
 
-@pytest.mark.parametrize("path", ["subprocess.Popen", "sklearn.metrics.accuracy_score", "sklearn.preprocessing.StandardScaler"])
+@pytest.mark.parametrize(
+    "path", ["subprocess.Popen", "sklearn.metrics.accuracy_score", "sklearn.preprocessing.StandardScaler"]
+)
 def test_what_is_no_estimator_is_refused_before_anything_of_it_runs(path: str) -> None:
     assert "is not a scikit-learn compatible estimator" in refused(path).message
 
@@ -62,7 +69,10 @@ def test_an_estimator_for_another_task_is_refused(path: str, task: Task, wanted:
 def test_an_unknown_parameter_is_answered_with_the_closest_and_all_valid_ones() -> None:
     error = refused(FOREST, n_estimator=5)
     assert error.reason == "InvalidParameters"
-    assert "spec.estimator.params: sklearn.ensemble.RandomForestClassifier has no parameter 'n_estimator'; did you mean 'n_estimators'?" in error.message
+    assert (
+        "spec.estimator.params: sklearn.ensemble.RandomForestClassifier has no parameter 'n_estimator'; did you mean 'n_estimators'?"
+        in error.message
+    )
     assert "max_depth" in error.message
     assert error.details == ("n_estimator",)
 

@@ -10,7 +10,9 @@ from mainspring_runtime.model import labels
     ("probability", "threshold", "chosen"),
     [(0.6, 0.5, 1), (0.4, 0.5, 0), (0.5, 0.5, 0), (0.5 + 1e-7, 0.5, 0), (0.31, 0.3, 1), (0.29, 0.3, 0)],
 )
-def test_two_classes_are_decided_by_the_threshold_and_ties_go_to_the_negative(probability: float, threshold: float, chosen: int) -> None:
+def test_two_classes_are_decided_by_the_threshold_and_ties_go_to_the_negative(
+    probability: float, threshold: float, chosen: int
+) -> None:
     scores = np.array([[1 - probability, probability]])
     assert labels.decide(scores, positive=1, threshold=threshold).tolist() == [chosen]
 

@@ -26,7 +26,9 @@ def classification(rows: int, classes: int, seed: int = 0, decimals: int = 2) ->
     logits[np.arange(rows), target] += 1
     probabilities = np.round(np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), decimals) + 1e-9
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return Predictions(target, probabilities.argmax(axis=1), classes, 1 if classes == 2 else None, probabilities, probabilities)
+    return Predictions(
+        target, probabilities.argmax(axis=1), classes, 1 if classes == 2 else None, probabilities, probabilities
+    )
 
 
 def regression(rows: int, seed: int = 0) -> Predictions:
@@ -48,7 +50,9 @@ BINARY: dict[Metric, Reference] = {
     Metric.PRECISION: lambda p, w: reference.precision_score(p.target, p.predicted, sample_weight=w),
     Metric.RECALL: lambda p, w: reference.recall_score(p.target, p.predicted, sample_weight=w),
     Metric.ROC_AUC: lambda p, w: reference.roc_auc_score(p.target, scores(p)[:, 1], sample_weight=w),
-    Metric.AVERAGE_PRECISION: lambda p, w: reference.average_precision_score(p.target, scores(p)[:, 1], sample_weight=w),
+    Metric.AVERAGE_PRECISION: lambda p, w: reference.average_precision_score(
+        p.target, scores(p)[:, 1], sample_weight=w
+    ),
     Metric.LOG_LOSS: lambda p, w: reference.log_loss(p.target, scores(p), sample_weight=w),
     Metric.BRIER_SCORE: lambda p, w: reference.brier_score_loss(p.target, scores(p)[:, 1], sample_weight=w),
 }
@@ -66,8 +70,12 @@ MULTICLASS: dict[Metric, Reference] = {
 REGRESSION: dict[Metric, Reference] = {
     Metric.R2: lambda p, w: reference.r2_score(p.target, p.predicted, sample_weight=w),
     Metric.MEAN_ABSOLUTE_ERROR: lambda p, w: reference.mean_absolute_error(p.target, p.predicted, sample_weight=w),
-    Metric.ROOT_MEAN_SQUARED_ERROR: lambda p, w: reference.root_mean_squared_error(p.target, p.predicted, sample_weight=w),
-    Metric.MEDIAN_ABSOLUTE_ERROR: lambda p, w: float(np.median(np.repeat(np.abs(p.target - p.predicted), w.astype(int)))),
+    Metric.ROOT_MEAN_SQUARED_ERROR: lambda p, w: reference.root_mean_squared_error(
+        p.target, p.predicted, sample_weight=w
+    ),
+    Metric.MEDIAN_ABSOLUTE_ERROR: lambda p, w: float(
+        np.median(np.repeat(np.abs(p.target - p.predicted), w.astype(int)))
+    ),
 }
 CASES = [
     *((metric, classification(301, 2), expected) for metric, expected in BINARY.items()),
@@ -82,7 +90,9 @@ def scores(predictions: Predictions) -> Array:
 
 
 @pytest.mark.parametrize(("metric", "predictions", "expected"), CASES)
-def test_every_metric_is_what_scikit_learn_says_for_any_row_counts(metric: Metric, predictions: Predictions, expected: Reference) -> None:
+def test_every_metric_is_what_scikit_learn_says_for_any_row_counts(
+    metric: Metric, predictions: Predictions, expected: Reference
+) -> None:
     rows = len(predictions.target)
     counts = np.stack([np.ones(rows), np.random.default_rng(1).integers(0, 4, rows).astype(float)])
     found = table.compile_metric(metric, predictions)(counts)
@@ -110,7 +120,10 @@ def test_the_calibration_error_is_free_of_the_part_that_noise_adds(shift: float,
 
 
 def test_a_metric_of_another_task_is_refused_with_those_that_can_be_had() -> None:
-    with pytest.raises(PermanentError, match=r"spec\.evaluation\.metrics: r2 is not a metric for task: Classification; possible here: accuracy") as raised:
+    with pytest.raises(
+        PermanentError,
+        match=r"spec\.evaluation\.metrics: r2 is not a metric for task: Classification; possible here: accuracy",
+    ) as raised:
         table.require([Metric.R2], classification(50, 2), "spec.evaluation.metrics")
     assert raised.value.reason == "InvalidMetric"
 

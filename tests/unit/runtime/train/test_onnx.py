@@ -18,7 +18,11 @@ from mainspring_runtime.train import admission, onnx_export, splits, synthetic, 
 from mainspring_runtime.train.training import Trained
 from tests.unit.runtime.train import tasks
 
-CLASSIFIERS = ("linear_model.LogisticRegression", "ensemble.RandomForestClassifier", "ensemble.HistGradientBoostingClassifier")
+CLASSIFIERS = (
+    "linear_model.LogisticRegression",
+    "ensemble.RandomForestClassifier",
+    "ensemble.HistGradientBoostingClassifier",
+)
 REGRESSORS = ("linear_model.Ridge", "ensemble.RandomForestRegressor", "ensemble.HistGradientBoostingRegressor")
 
 
@@ -34,7 +38,9 @@ SMALL = {
 def fit(dataset: Path, class_: str, **estimator: object) -> tuple[Trained, prepared.PreparedDataset, prepared.Rows]:
     described = prepared.read_dataset(dataset)
     rows = described.rows("train")
-    spec = Estimator.model_validate({"class": f"sklearn.{class_}", "params": SMALL.get(class_.partition(".")[2]), **estimator})
+    spec = Estimator.model_validate(
+        {"class": f"sklearn.{class_}", "params": SMALL.get(class_.partition(".")[2]), **estimator}
+    )
     if spec.preprocessing is Preprocessing.NONE:
         described, parts = splits.require_complete(described, splits.read_splits(described))
         rows = parts.train
@@ -48,7 +54,9 @@ def admit(directory: Path, dataset: Path, class_: str, **estimator: object) -> T
 
 
 @pytest.mark.parametrize("class_", CLASSIFIERS)
-def test_linear_forest_and_boosting_with_auto_on_mixed_columns_take_the_onnx_path(tmp_path: Path, mixed: Path, class_: str) -> None:
+def test_linear_forest_and_boosting_with_auto_on_mixed_columns_take_the_onnx_path(
+    tmp_path: Path, mixed: Path, class_: str
+) -> None:
     found = admit(tmp_path, mixed, class_).document.onnx
     assert found.admitted, found.reason
     assert (tmp_path / "model.onnx").is_file()
@@ -66,8 +74,12 @@ def test_more_than_two_classes_and_decision_values_take_it_too(tmp_path: Path, f
     assert found.admitted, found.reason
 
 
-@pytest.mark.parametrize("options", [{"calibrate": True}, {"threshold": "Tuned"}, {"calibrate": True, "threshold": "Tuned"}])
-def test_calibration_and_a_tuned_threshold_are_part_of_the_graph(tmp_path: Path, mixed: Path, options: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "options", [{"calibrate": True}, {"threshold": "Tuned"}, {"calibrate": True, "threshold": "Tuned"}]
+)
+def test_calibration_and_a_tuned_threshold_are_part_of_the_graph(
+    tmp_path: Path, mixed: Path, options: dict[str, object]
+) -> None:
     found = admit(tmp_path, mixed, "ensemble.HistGradientBoostingClassifier", **options).document.onnx
     assert found.admitted, found.reason
 
@@ -96,7 +108,9 @@ def test_a_graph_that_disagrees_is_not_admitted(tmp_path: Path, mixed: Path) -> 
 def test_the_proof_has_missing_unseen_and_boundary_values(mixed: Path) -> None:
     trained, dataset, rows = fit(mixed, "ensemble.HistGradientBoostingClassifier")
     assert trained.document.encoding is not None
-    boundaries = onnx_export.tree_thresholds(onnx_export.export(trained.pipeline, trained.document), trained.document.encoding)
+    boundaries = onnx_export.tree_thresholds(
+        onnx_export.export(trained.pipeline, trained.document), trained.document.encoding
+    )
     columns = synthetic.draw(dataset.features, rows, admission.PROOF_ROWS, 7, boundaries)
     assert admission.PROOF_ROWS >= 1000
     assert np.isnan(columns["amount"]).any()
@@ -105,7 +119,9 @@ def test_the_proof_has_missing_unseen_and_boundary_values(mixed: Path) -> None:
     assert np.nanmax(columns["amount"]) > np.nanmax(rows.columns["amount"])
 
 
-def test_thresholds_of_histogram_boosting_are_rounded_down_as_float32_values_need_it(flowers: Path, tmp_path: Path) -> None:
+def test_thresholds_of_histogram_boosting_are_rounded_down_as_float32_values_need_it(
+    flowers: Path, tmp_path: Path
+) -> None:
     """skl2onnx rounds them to the nearest float32, which sends a value just above a threshold into the wrong branch."""
     trained, dataset, rows = fit(flowers, "ensemble.HistGradientBoostingClassifier")
     model = onnx_export.export(trained.pipeline, trained.document)
@@ -119,7 +135,9 @@ def test_thresholds_of_histogram_boosting_are_rounded_down_as_float32_values_nee
 
 
 def test_a_forest_that_is_split_evenly_gives_one_label_on_both_paths(mixed: Path, tmp_path: Path) -> None:
-    trained, dataset, rows = fit(mixed, "ensemble.RandomForestClassifier", params={"n_estimators": 10, "min_samples_leaf": 1})
+    trained, dataset, rows = fit(
+        mixed, "ensemble.RandomForestClassifier", params={"n_estimators": 10, "min_samples_leaf": 1}
+    )
     (tmp_path / "model.onnx").write_bytes(onnx_export.export(trained.pipeline, trained.document).SerializeToString())
     columns = synthetic.draw(dataset.features, rows, 4000, 3)
     expected = predicting.outputs(trained.predictor, columns)
@@ -145,8 +163,12 @@ def test_the_graph_is_whole_and_its_names_are_fixed(mixed: Path) -> None:
 @pytest.mark.parametrize("change", ["scores", "frame"])
 def test_what_has_no_graph_says_why(mixed: Path, change: str) -> None:
     trained, _, _ = fit(mixed, "linear_model.LogisticRegression")
-    document = replace(trained.document, scores=None) if change == "scores" else replace(trained.document, encoding=None)
-    with pytest.raises(onnx_export.NotConvertible, match="gives no class scores" if change == "scores" else "takes a data frame"):
+    document = (
+        replace(trained.document, scores=None) if change == "scores" else replace(trained.document, encoding=None)
+    )
+    with pytest.raises(
+        onnx_export.NotConvertible, match="gives no class scores" if change == "scores" else "takes a data frame"
+    ):
         onnx_export.export(trained.pipeline, document)
 
 

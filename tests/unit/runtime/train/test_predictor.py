@@ -50,7 +50,7 @@ def test_both_paths_give_the_same_answers(version: Path) -> None:
 
 def test_answers_have_the_dtypes_of_the_signature(version: Path) -> None:
     for path in (None, "sklearn"):
-        loaded = predictor.load(version, path=path)  # type: ignore[arg-type]
+        loaded = predictor.load(version, path=path)
         rows = sample.read_sample(version, loaded.signature)
         assert rows is not None
         answer = loaded.predict(rows.columns, ["predict", "predict_proba"])
@@ -74,7 +74,7 @@ assert not heavy, heavy
 def test_a_graph_that_does_not_reproduce_the_sample_is_left_for_scikit_learn(version: Path) -> None:
     model = onnx.load(version / "model.onnx")
     (limit,) = [item for item in model.graph.initializer if item.name.endswith("limit")]
-    limit.CopyFrom(onnx.numpy_helper.from_array(np.float32(0.9), limit.name))
+    limit.CopyFrom(onnx.numpy_helper.from_array(np.array(0.9, dtype=np.float32), limit.name))
     (version / "model.onnx").write_bytes(model.SerializeToString())
     loaded = predictor.load(version)
     assert loaded.path == "sklearn"
@@ -119,7 +119,9 @@ def test_unreviewed_types_are_named_and_can_be_trusted(version: Path) -> None:
 @pytest.mark.parametrize("function", ["os.system", "builtins.eval", "subprocess.Popen"])
 def test_nothing_on_the_reviewed_list_can_start_anything(function: str) -> None:
     assert function not in TRUSTED_TYPES
-    assert not any(name.startswith(("os.", "builtins.", "subprocess.", "operator.", "_pickle.")) for name in TRUSTED_TYPES)
+    assert not any(
+        name.startswith(("os.", "builtins.", "subprocess.", "operator.", "_pickle.")) for name in TRUSTED_TYPES
+    )
 
 
 def test_reviewed_types_exist_in_the_installed_libraries() -> None:

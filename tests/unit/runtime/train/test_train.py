@@ -53,7 +53,10 @@ def test_inputs_and_outputs_are_in_the_terms_of_the_protocol(logistic: TrainRepo
         ("city", "BYTES", True),
         ("admitted", "BYTES", True),
     ]
-    assert [(item.name, item.datatype, item.shape) for item in logistic.outputs] == [("predict", "BYTES", [-1]), ("predict_proba", "FP64", [-1, 2])]
+    assert [(item.name, item.datatype, item.shape) for item in logistic.outputs] == [
+        ("predict", "BYTES", [-1]),
+        ("predict_proba", "FP64", [-1, 2]),
+    ]
 
 
 def test_figures_have_intervals_and_the_primary_is_among_them(logistic: TrainReport) -> None:
@@ -74,7 +77,9 @@ def test_the_same_inputs_and_seed_give_the_same_model(tmp_path: Path, mixed: Pat
 
 
 def test_another_seed_gives_another_model(tmp_path: Path, flowers: Path) -> None:
-    first, second = (tasks.train(tmp_path, flowers, FOREST, seed=seed, params={"n_estimators": 5}).model_digest for seed in (1, 2))
+    first, second = (
+        tasks.train(tmp_path, flowers, FOREST, seed=seed, params={"n_estimators": 5}).model_digest for seed in (1, 2)
+    )
     assert first != second
 
 
@@ -95,13 +100,20 @@ def test_a_number_is_predicted_and_measured(tmp_path: Path, sugar: Path) -> None
     report = tasks.train(tmp_path, sugar, "sklearn.linear_model.Ridge")
     assert report.primary == Metric.R2
     assert [(item.name, item.datatype, item.shape) for item in report.outputs] == [("predict", "FP64", [-1])]
-    assert {metric.name for metric in report.metrics} == {Metric.R2, Metric.MEAN_ABSOLUTE_ERROR, Metric.ROOT_MEAN_SQUARED_ERROR, Metric.MEDIAN_ABSOLUTE_ERROR}
+    assert {metric.name for metric in report.metrics} == {
+        Metric.R2,
+        Metric.MEAN_ABSOLUTE_ERROR,
+        Metric.ROOT_MEAN_SQUARED_ERROR,
+        Metric.MEDIAN_ABSOLUTE_ERROR,
+    }
 
 
 def test_labels_that_are_numbers_are_answered_as_numbers(tmp_path: Path) -> None:
     rows = [float(index % 17) for index in range(200)]
     columns: dict[str, Any] = {"x": ("Float", rows), "sick": ("Boolean", [value > 8 for value in rows])}
-    dataset = prepared_data.write_dataset(tmp_path / "data", columns, target="sick", classes=[False, True], positive=True)
+    dataset = prepared_data.write_dataset(
+        tmp_path / "data", columns, target="sick", classes=[False, True], positive=True
+    )
     report = tasks.train(tmp_path, dataset, LOGISTIC)
     assert report.outputs[0].datatype == "INT64"
     loaded = predictor.load(tasks.directory_of(report))
@@ -110,7 +122,9 @@ def test_labels_that_are_numbers_are_answered_as_numbers(tmp_path: Path) -> None
 
 
 def test_metrics_are_those_of_the_run_and_the_primary_is_added(tmp_path: Path, flowers: Path) -> None:
-    report = tasks.train(tmp_path, flowers, FOREST, params={"n_estimators": 5}, evaluation={"metrics": ["f1"], "primary": "log_loss"})
+    report = tasks.train(
+        tmp_path, flowers, FOREST, params={"n_estimators": 5}, evaluation={"metrics": ["f1"], "primary": "log_loss"}
+    )
     assert [metric.name for metric in report.metrics] == [Metric.LOG_LOSS, Metric.F1]
     assert report.primary == Metric.LOG_LOSS
 
@@ -123,7 +137,9 @@ def test_metrics_are_those_of_the_run_and_the_primary_is_added(tmp_path: Path, f
         ({"primary": "expected_calibration_error"}, "spec.evaluation.primary: expected_calibration_error"),
     ],
 )
-def test_a_metric_that_cannot_be_had_is_refused_by_the_name_of_the_field(tmp_path: Path, flowers: Path, evaluation: dict[str, Any], message: str) -> None:
+def test_a_metric_that_cannot_be_had_is_refused_by_the_name_of_the_field(
+    tmp_path: Path, flowers: Path, evaluation: dict[str, Any], message: str
+) -> None:
     class_ = FOREST if "expected" in message else "sklearn.linear_model.RidgeClassifier"
     error = refused(tmp_path, flowers, class_, evaluation=evaluation)
     assert error.reason == "InvalidMetric"
@@ -133,7 +149,10 @@ def test_a_metric_that_cannot_be_had_is_refused_by_the_name_of_the_field(tmp_pat
 def test_a_tuned_threshold_is_chosen_without_test_rows(tmp_path: Path, mixed: Path) -> None:
     tuned = tasks.train(tmp_path, mixed, LOGISTIC, threshold="Tuned")
     threshold = tasks.read_json(tasks.directory_of(tuned), "model.json")["threshold"]
-    assert any(f"the threshold {threshold:.4g} gives the highest f1 on out-of-fold predictions of the training rows" in note for note in tuned.notes)
+    assert any(
+        f"the threshold {threshold:.4g} gives the highest f1 on out-of-fold predictions of the training rows" in note
+        for note in tuned.notes
+    )
     replaced = with_other_test_rows(tmp_path, mixed)
     again = tasks.train(tmp_path, replaced, LOGISTIC, threshold="Tuned")
     assert again.model_digest == tuned.model_digest
@@ -164,7 +183,13 @@ def test_validation_rows_choose_the_threshold_when_there_are_some(tmp_path: Path
 
 def test_a_calibrated_model_gives_better_probabilities(tmp_path: Path, mixed: Path) -> None:
     bare, calibrated = (
-        tasks.train(tmp_path, mixed, "sklearn.naive_bayes.GaussianNB", calibrate=calibrate, evaluation={"metrics": ["log_loss"], "primary": "log_loss"})
+        tasks.train(
+            tmp_path,
+            mixed,
+            "sklearn.naive_bayes.GaussianNB",
+            calibrate=calibrate,
+            evaluation={"metrics": ["log_loss"], "primary": "log_loss"},
+        )
         for calibrate in (False, True)
     )
     assert calibrated.metrics[0].value < bare.metrics[0].value
@@ -178,12 +203,16 @@ def test_a_calibrated_model_gives_better_probabilities(tmp_path: Path, mixed: Pa
         ({"preprocessing": "None"}, "preprocessing: None gives the estimator a numeric matrix, and 'stage'"),
     ],
 )
-def test_what_the_estimator_cannot_do_is_said_by_the_field(tmp_path: Path, mixed: Path, options: dict[str, Any], message: str) -> None:
+def test_what_the_estimator_cannot_do_is_said_by_the_field(
+    tmp_path: Path, mixed: Path, options: dict[str, Any], message: str
+) -> None:
     assert message in refused(tmp_path, mixed, FOREST, **options).message
 
 
 @pytest.mark.parametrize("option", [{"calibrate": True}, {"threshold": "Tuned"}])
-def test_what_only_classifiers_have_is_refused_for_regressors(tmp_path: Path, sugar: Path, option: dict[str, Any]) -> None:
+def test_what_only_classifiers_have_is_refused_for_regressors(
+    tmp_path: Path, sugar: Path, option: dict[str, Any]
+) -> None:
     error = refused(tmp_path, sugar, "sklearn.linear_model.Ridge", **option)
     assert error.reason == "InvalidParameters"
     assert next(iter(option)) in error.message
@@ -213,7 +242,9 @@ def test_weights_change_the_model_and_need_an_estimator_that_takes_them(tmp_path
 
 
 def test_one_class_is_not_enough(tmp_path: Path) -> None:
-    dataset = prepared_data.write_dataset(tmp_path / "data", {"x": ("Float", [1.0, 2.0] * 20), "y": ("Category", ["a"] * 40)}, target="y")
+    dataset = prepared_data.write_dataset(
+        tmp_path / "data", {"x": ("Float", [1.0, 2.0] * 20), "y": ("Category", ["a"] * 40)}, target="y"
+    )
     assert "all training rows have the same 'y' (a)" in refused(tmp_path, dataset).message
 
 
@@ -225,16 +256,25 @@ def test_rows_without_a_target_are_a_note(tmp_path: Path) -> None:
 
 
 def test_a_positive_class_of_the_dataset_is_used(tmp_path: Path) -> None:
-    report = tasks.train(tmp_path, prepared_data.breast_cancer(tmp_path / "data", positive="B"), "sklearn.naive_bayes.GaussianNB")
+    report = tasks.train(
+        tmp_path, prepared_data.breast_cancer(tmp_path / "data", positive="B"), "sklearn.naive_bayes.GaussianNB"
+    )
     assert tasks.read_json(tasks.directory_of(report), "model.json")["positive"] == "B"
 
 
-def test_an_estimator_of_the_users_own_package_gets_a_frame(tmp_path: Path, mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_estimator_of_the_users_own_package_gets_a_frame(
+    tmp_path: Path, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "site"
     package.mkdir()
     (package / "clinic.py").write_text(OWN_PACKAGE)
     monkeypatch.syspath_prepend(str(package))
-    task = tasks.make_task(tmp_path, mixed, estimator={"class": "clinic.ByName", "preprocessing": "None"}, model={"trustedTypes": ["clinic.ByName"]})
+    task = tasks.make_task(
+        tmp_path,
+        mixed,
+        estimator={"class": "clinic.ByName", "preprocessing": "None"},
+        model={"trustedTypes": ["clinic.ByName"]},
+    )
     report = command.train(task, tmp_path / "work", 1, tasks.silent)
     assert "answers by scikit-learn: the estimator takes a data frame" in report.notes
     loaded = predictor.load(tasks.directory_of(report), trusted_types=["clinic.ByName"])
@@ -263,7 +303,9 @@ class ByName(ClassifierMixin, BaseEstimator):
 """
 
 
-def test_a_type_that_is_not_trusted_fails_the_run_and_not_the_service(tmp_path: Path, mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_type_that_is_not_trusted_fails_the_run_and_not_the_service(
+    tmp_path: Path, mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = tmp_path / "site"
     package.mkdir()
     (package / "ward.py").write_text(OWN_PACKAGE)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _current_loop() -> Iterator[None]:
+    """A current event loop for the whole session, closed at its end.
+
+    pytest-asyncio asks for the current loop around each asynchronous test. Before Python 3.14 asking makes one that
+    nobody closes, and its ResourceWarning fails whichever test the garbage collector happens to run in.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
