@@ -64,8 +64,8 @@ verify: venv ## Check generated files, lint, imports and types
 unit: venv ## Unit, property and simulation tests (under 2 minutes)
 	@$(PYTEST) tests/unit tests/sim -n 2 -q
 
-apiserver: venv ## Tests against a real API server, and of the chart
-	@$(PYTEST) tests/apiserver tests/chart tests/wiring -q
+apiserver: venv ## Tests against a real API server and a real S3 store, and of the chart
+	@$(PYTEST) tests/apiserver tests/chart tests/store tests/wiring -q
 
 e2e: install ## User journeys on the cluster
 	@$(PYTEST) tests/e2e -q

@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def _current_loop() -> Iterator[None]:
-    """A current event loop for the whole session, closed at its end.
+    """A current event loop for the whole test run, closed at its end.
 
     pytest-asyncio asks for the current loop around each asynchronous test. Before Python 3.14 asking makes one that
     nobody closes, and its ResourceWarning fails whichever test the garbage collector happens to run in.

@@ -73,7 +73,7 @@ class Published:
 def publish(directory: Path, destination: str) -> Published:
     """Upload `directory` to `<destination>/<hex of its digest>/`, and write its `manifest.json` beside the files.
 
-    Does nothing when it is already there, complete. Raises `PermanentError` for a link or an empty directory and
+    Uploads what is missing there or was changed, and nothing else: publishing again repairs. Raises `PermanentError` for a link or an empty directory and
     `RetryableError("ArtifactStoreUnavailable")` when the store does not answer.
     """
     manifest = describe(directory)
@@ -81,8 +81,9 @@ def publish(directory: Path, destination: str) -> Published:
     uri = f"{destination.rstrip('/')}/{manifest.digest.removeprefix(DIGEST_PREFIX)}/"
     with stores.failures(uri):
         store = stores.open_store(uri, create=True)
-        if not _is_complete(store, manifest):
-            _each(manifest.files, lambda file: _upload(store, directory, file.path))
+        missing = _missing(store, manifest)
+        _each(missing, lambda file: _upload(store, directory, file.path))
+        if missing or not _has_manifest(store, manifest):
             _upload(store, directory, MANIFEST)
     return Published(manifest.digest, uri, manifest.size)
 
@@ -154,17 +155,26 @@ def _require_inside(path: str, uri: str) -> None:
         )
 
 
-def _is_complete(store: ObjectStore, manifest: Manifest) -> bool:
-    """Whether the manifest and every file are there, with their sizes."""
+def _missing(store: ObjectStore, manifest: Manifest) -> list[File]:
+    """The files that are not there with just these bytes. Sizes are compared first: most often nothing is there yet."""
+    sizes = {meta["path"]: meta["size"] for batch in obstore.list(store) for meta in batch}
+    return [file for file in manifest.files if sizes.get(file.path) != file.size or not _is_stored(store, file)]
+
+
+def _is_stored(store: ObjectStore, file: File) -> bool:
+    hasher = hashlib.sha256()
+    for chunk in obstore.get(store, file.path).stream(min_chunk_size=CHUNK_BYTES):
+        hasher.update(chunk)
+    return hasher.hexdigest() == file.sha256
+
+
+def _has_manifest(store: ObjectStore, manifest: Manifest) -> bool:
     try:
-        if bytes(obstore.get(store, MANIFEST).bytes()) != manifest.to_bytes():
-            return False
+        return bytes(obstore.get(store, MANIFEST).bytes()) == manifest.to_bytes()
     except FileNotFoundError as error:
         if not stores.is_absent(error):
             raise
         return False
-    sizes = {meta["path"]: meta["size"] for batch in obstore.list(store) for meta in batch}
-    return all(sizes.get(file.path) == file.size for file in manifest.files)
 
 
 def _upload(store: ObjectStore, directory: Path, path: str) -> None:

@@ -64,9 +64,7 @@ def _watch(
         return not filled.is_set()
 
     group, version, plural = resource.group, resource.version, resource.plural
-    kopf.index(
-        group=group, version=version, plural=plural, id="cache", registry=registry, when=is_filling
-    )(fill)
+    kopf.index(group=group, version=version, plural=plural, id="cache", registry=registry, when=is_filling)(fill)
     kopf.on.event(group=group, version=version, plural=plural, id=f"watch-{plural}", registry=registry)(changed)
 
 

@@ -14,7 +14,6 @@ from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
 from mainspring.api.v1alpha1.trainingrun import MetricValue, TrainingRunSpec
-from mainspring.plan import dataset, datasetversion, inferenceservice, model, modelversion, trainingrun  # noqa: F401
 from mainspring.plan.common import gates, objects
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.dataset import builders as dataset_builders

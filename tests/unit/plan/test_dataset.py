@@ -102,6 +102,16 @@ def test_a_running_job_is_left_alone() -> None:
     assert plans.verdict(made) == ("Reconciling", "Preparing")
 
 
+@pytest.mark.parametrize(
+    "change", [{"resources": {"requests": {"memory": "1Gi"}}}, {"podTemplate": {"labels": {"a": "b"}}}]
+)
+def test_a_job_with_other_pod_settings_is_replaced(change: dict[str, Any]) -> None:
+    stuck = with_job(observe(), "Running").jobs
+    made = make(observe(spec=change, jobs=stuck))
+    assert plans.applied(made)[-1] == "Job"
+    assert plans.deleted(made) == [f"Job {stuck[0].name}"]
+
+
 def test_a_good_end_makes_the_version_and_tells_it() -> None:
     observed = observe()
     made = make(with_job(observed, "Succeeded", report=report()))

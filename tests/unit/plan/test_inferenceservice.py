@@ -304,6 +304,12 @@ def test_why_there_is_nothing_to_serve(world: dict[str, Any], state: str, reason
     assert not made.apply
 
 
+def test_nobody_is_told_to_be_serving_whose_pods_are_not_ready() -> None:
+    down = revision(V1, ready=0)
+    made = make(observe(CORRUPT, stable(down), revisions=revisions(down)))
+    assert "keeps serving" not in plans.message(made)
+
+
 def test_what_serves_goes_on_serving_when_there_is_nothing_else() -> None:
     made = make(observe(CORRUPT, {**stable(OLD), "candidateVersion": "tumours-v2"}, revisions=revisions(OLD, NEW)))
     assert selects(made) == OLD.hash

@@ -98,6 +98,11 @@ def test_a_decided_version_says_where_it_stands() -> None:
         (builders.model_version(2, passed=True), CHAMPION, "Candidate"),
         (builders.model_version(2, passed=False), CHAMPION, "Rejected"),
         (builders.model_version(2, passed=True, rejected="RolledBackByPin"), CHAMPION, "Rejected"),
+        (
+            builders.model_version(2, passed=True, promoted=builders.at(-1), rejected="RolledBackByPin"),
+            CHAMPION,
+            "Rejected",
+        ),
         (builders.model_version(2, passed=True, promoted=builders.at(-1)), CHAMPION, "Archived"),
         (builders.model_version(2, passed=True), builders.model_version(3, passed=True), "Archived"),
         (CHAMPION, CHAMPION, "Champion"),

@@ -79,6 +79,15 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize("damage", ["manifest.json", "model.bin"])
+def test_changed_bytes_are_repaired_by_publishing_again(
+    directory: Path, published: Published, tmp_path: Path, damage: str
+) -> None:
+    flip(stored(published) / damage)
+    assert artifacts.publish(directory, (tmp_path / "store/models").as_uri()) == published
+    artifacts.fetch(published.uri, published.digest, tmp_path / "fetched")
+
+
 @pytest.mark.parametrize(
     ("change", "path", "reason"),
     [

@@ -21,7 +21,10 @@ DIGEST_LETTERS = 10
 
 
 def job_name(observed: Observed, trigger: str, attempt: int) -> str:
-    suffix = objects.stable_hash([trigger, attempt], 8)
+    """Another one for other resources or another pod template: a Job that is stuck for want of these must be replaced."""
+    spec = observed.spec
+    pod = [given.to_dict() if given else None for given in (spec.resources, spec.pod_template)]
+    suffix = objects.stable_hash([trigger, attempt, pod], 8)
     return f"{objects.name(observed.object)}-prepare-{suffix}"
 
 

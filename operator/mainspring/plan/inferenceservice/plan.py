@@ -133,8 +133,13 @@ def _caused_by_spec(situation: Situation) -> bool:
 
 
 def _failed_verdict(situation: Situation, name: str, failure: Failure) -> Verdict:
-    kept = f"; {situation.stable.version} keeps serving" if situation.stable else ""
-    return conditions.stalled(failure.reason, f"ModelVersion {name} cannot be served: {failure.message}{kept}")
+    told = f"ModelVersion {name} cannot be served: {failure.message}{_still_serving(situation)}"
+    return conditions.stalled(failure.reason, told)
+
+
+def _still_serving(situation: Situation) -> str:
+    stable = situation.stable
+    return f"; {stable.version} keeps serving" if stable is not None and stable.ready > 0 else ""
 
 
 def _failure_facts(situation: Situation, version: str, revision: str, failure: Failure) -> dict[str, Any]:
@@ -227,7 +232,7 @@ def _nothing_to_serve(situation: Situation, problem: Verdict) -> Plan:
     facts = {"candidateVersion": None, "candidateRevision": None}
     if situation.stable is None:
         return _plan(situation, problem, facts, sizes={})
-    kept = Verdict(problem.state, problem.reason, f"{problem.message}; {situation.stable.version} keeps serving")
+    kept = Verdict(problem.state, problem.reason, f"{problem.message}{_still_serving(situation)}")
     return _plan(
         situation,
         kept,

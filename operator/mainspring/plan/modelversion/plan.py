@@ -231,10 +231,12 @@ def stage(observed: Observed) -> str:
     version, champion = observed.object, observed.champion
     if champion is not None and objects.uid(champion) == objects.uid(version):
         return "Champion"
+    if gates.rejected(version):
+        return "Rejected"
     if gates.promoted_at(version):
         return "Archived"
     decision = gates.decision(version)
-    if gates.rejected(version) or (decision is not None and not decision.passed):
+    if decision is not None and not decision.passed:
         return "Rejected"
     return "Archived" if _is_overtaken(observed) else "Candidate"
 
@@ -259,7 +261,7 @@ def _standing(observed: Observed, decision: gates.Decision | None) -> Verdict:
 
 def _why_rejected(observed: Observed, decision: gates.Decision | None) -> str:
     if why := gates.rejected(observed.object):
-        return why
+        return f"{why}; pin it with spec.aliases.champion to go to it all the same"
     bad = [r for r in decision.results if r.verdict != judging.PASSED] if decision else []
     return "; ".join(f"gate {r.name} {r.verdict.lower()}: {r.message}" for r in bad)
 

@@ -42,6 +42,16 @@ def test_equal_positions_are_ordered_by_the_values(tmp_path: Path) -> None:
     assert results[0] == results[1] == results[2] == ["a", "a", "b", "b", "c", None]
 
 
+def test_no_more_than_a_bucket_is_held_at_once(tmp_path: Path) -> None:
+    positions = np.random.default_rng(4).integers(0, 2**64, 100_000, dtype=np.uint64)
+    table = pa.table({"n": np.arange(100_000)})
+    parts = ((table.slice(start, 5_000), positions[start : start + 5_000]) for start in range(0, 100_000, 5_000))
+    sizes = [part.num_rows for part in ordering.in_order(parts, table.schema, 10, tmp_path / "buckets")]
+    assert sum(sizes) == 100_000
+    # Six standard deviations of a binomial count around 10,000.
+    assert all(abs(size - 10_000) < 6 * np.sqrt(9_000) for size in sizes)
+
+
 def test_the_copy_on_disk_is_removed(tmp_path: Path) -> None:
     order(pa.table({"n": [1, 2]}), [1, 2], 4, tmp_path / "buckets")
     assert not (tmp_path / "buckets").exists()

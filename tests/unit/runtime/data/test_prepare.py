@@ -235,30 +235,6 @@ def test_what_an_earlier_start_left_is_removed(workshop: Workshop) -> None:
     assert not (work / "version/data/stale.parquet").exists()
 
 
-def test_memory_does_not_grow_with_the_rows(workshop: Workshop) -> None:
-    """100,000 rows of 40 floats are 32 MB; the peak is compared with that of a tenth of them, in processes of their own."""
-    peaks = []
-    for rows in (10_000, 100_000):
-        columns = {f"f{number}": pa.array([float(row * number) for row in range(rows)]) for number in range(40)}
-        columns["y"] = pa.array([row % 2 for row in range(rows)])
-        spec = {"source": {"uri": workshop.parquet(pa.table(columns), f"{rows}.parquet")}, "target": "y"}
-        task = workshop.task(spec).model_dump_json(by_alias=True)
-        program = (
-            "import resource, sys; from pathlib import Path; from mainspring.api.contract import PrepareTask;"
-            "from mainspring_runtime.data.limits import Limits; from mainspring_runtime.data.prepare import prepare;"
-            "from mainspring_runtime.data.sources import Places;"
-            "prepare(PrepareTask.model_validate_json(sys.argv[1]), Places(Path(sys.argv[2])), Limits(1, 512 * 2**20), lambda p, s: None);"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
-        )
-        work = workshop.root / f"memory-{rows}"
-        work.mkdir()
-        done = subprocess.run(
-            [sys.executable, "-c", program, task, str(work)], capture_output=True, text=True, check=True
-        )
-        peaks.append(int(done.stdout))
-    assert peaks[1] < peaks[0] + 150
-
-
 def test_the_command_reads_a_task_and_writes_a_report(workshop: Workshop, tmp_path: Path) -> None:
     task = workshop.task({"source": {"uri": workshop.parquet(two_classes(50))}, "target": "y", **KEYED})
     (tmp_path / "task.json").write_text(contract.as_json(task))

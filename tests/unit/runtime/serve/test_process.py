@@ -98,6 +98,23 @@ def test_the_sample_of_the_version_gives_its_expected_answers_over_the_wire(vers
     assert sample.difference(expected.expected, actual) is None
 
 
+def test_without_the_fast_path_the_answers_are_the_same_and_the_reason_is_shown(
+    version: Version, tmp_path: Path
+) -> None:
+    slow = changed(version, tmp_path, onnx={"admitted": False, "reason": "probabilities differ by 0.1"})
+    answers = []
+    for number, served in enumerate((version, slow)):
+        with process.start(served, tmp_path / str(number)) as server:
+            server.wait_for("ready")
+            wanted = request() | {"outputs": [{"name": "predict_proba"}]}
+            answers.append(httpx.post(server.url(INFER), json=wanted).json()["outputs"][0]["data"])
+            metrics = httpx.get(server.metrics_url).text
+    assert answers[0] == pytest.approx(answers[1], abs=1e-5)
+    assert (
+        'mainspring_model_info{fallback_reason="probabilities differ by 0.1",model="tumours",path="sklearn"' in metrics
+    )
+
+
 @dataclass
 class Caller:
     """Keeps one connection busy until an answer sends it away."""
@@ -219,17 +236,23 @@ def test_sigterm_ends_a_server_that_is_still_loading_at_once(version: Version, t
             connection.close()
 
 
+def changed(version: Version, root: Path, **facts: Any) -> Version:
+    """The same version with other facts in its model.json, published."""
+    directory = copy_of(version, root / "copy")
+    document = json.loads((directory / "model.json").read_text())
+    (directory / "model.json").write_text(json.dumps(document | facts))
+    published = artifacts.publish(directory, (root / "store").as_uri())
+    return Version(published.uri, published.digest)
+
+
 def settings(version: Version) -> Settings:
     return Settings(model="tumours", version="3", uri=version.uri, digest=version.digest)
 
 
 def test_a_format_that_only_its_owner_can_run_is_refused_at_load(version: Version, tmp_path: Path) -> None:
-    directory = copy_of(version, tmp_path / "copy")
-    document = json.loads((directory / "model.json").read_text())
-    (directory / "model.json").write_text(json.dumps(document | {"format": "custom"}))
-    published = artifacts.publish(directory, (tmp_path / "store").as_uri())
+    custom = changed(version, tmp_path, format="custom")
     with pytest.raises(PermanentError, match=r"set spec\.runtime\.image") as caught:
-        loading.load(settings(Version(published.uri, published.digest)), tmp_path / "work", 1)
+        loading.load(settings(custom), tmp_path / "work", 1)
     assert caught.value.reason == "CustomFormat"
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -43,3 +45,20 @@ def test_the_limit_of_the_container_wins(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_libraries_are_held_to_the_number() -> None:
     with threads.limited(1):
         assert {pool["num_threads"] for pool in threadpool_info()} == {1}
+
+
+@pytest.mark.parametrize("module", ["train.command", "evaluate.command", "model.predictor"])
+def test_waiting_threads_sleep_whichever_module_comes_first(module: str) -> None:
+    """The variable counts only if it is set before scikit-learn loads its OpenMP library."""
+    code = f"""
+import os, sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sklearn":
+            assert os.environ.get("OMP_WAIT_POLICY") == "PASSIVE", "scikit-learn came first"
+sys.meta_path.insert(0, Watch())
+import mainspring_runtime.{module}
+assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
