@@ -64,10 +64,16 @@ class Predictions:
         return (self.positive,) if self.positive is not None else tuple(range(self.classes))
 
 
+def of_another_task(metric: Metric, task: str) -> str | None:
+    """That the metric is for another task; None when it is not."""
+    fits = (metric in REGRESSION_METRICS) == (task == REGRESSION)
+    return None if fits else f"{metric} is not a metric for task: {task}"
+
+
 def applicable(metric: Metric, predictions: Predictions) -> str | None:
     """Why the metric cannot be had from such predictions; None when it can."""
-    if (metric in REGRESSION_METRICS) != (predictions.task == REGRESSION):
-        return f"{metric} is not a metric for task: {predictions.task}"
+    if problem := of_another_task(metric, predictions.task):
+        return problem
     if metric in NEED_PROBABILITIES and predictions.probabilities is None:
         return f"{metric} needs probabilities, which this estimator does not give (calibrate: true adds them)"
     if metric in NEED_SCORES and predictions.scores is None:

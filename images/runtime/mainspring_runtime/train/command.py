@@ -58,6 +58,7 @@ def train(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRepo
     source, directory = fresh(work / "dataset"), fresh(work / "model")
     artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, source)
     dataset = read_dataset(source)
+    outcome.require_task(task.spec.evaluation, dataset.task)
     say(5, "Reading")
     splits = read_splits(dataset)
     if estimator.preprocessing is Preprocessing.NONE:

@@ -27,6 +27,16 @@ MAX_NOTES = 30
 MAX_NOTE_CHARACTERS = 500
 
 
+def require_task(evaluation: Evaluation, task: str) -> None:
+    """What can be said about the metrics before anything is trained. Raises `PermanentError("InvalidMetric")`."""
+    for field, metrics in (("metrics", evaluation.metrics or ()), ("primary", (evaluation.primary,))):
+        problems = [problem for metric in metrics if metric and (problem := table.of_another_task(metric, task))]
+        if problems:
+            possible = ", ".join(metric for metric in Metric if table.of_another_task(metric, task) is None)
+            message = f"spec.evaluation.{field}: {problems[0]}; possible here: {possible}"
+            raise PermanentError("InvalidMetric", message, problems)
+
+
 def evaluate(
     predictor: Predictor, splits: Splits, tested: Columns, evaluation: Evaluation, seed: int, notes: Sequence[str]
 ) -> Result:

@@ -7,6 +7,7 @@ profile.json  metrics.json  card.md  MLmodel  requirements.lock
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -152,7 +153,7 @@ def lock() -> str:
 def libraries(names: Sequence[str] = NAMED_LIBRARIES) -> dict[str, str]:
     """Versions of the libraries that decide what a model is; those that are not installed are left out."""
     installed = {item.name.lower().replace("_", "-"): item.version for item in metadata.distributions()}
-    return {name: installed[name] for name in names if name in installed}
+    return {"python": platform.python_version()} | {name: installed[name] for name in names if name in installed}
 
 
 def _decided(expected: Mapping[str, Array], document: ModelDocument) -> Array:
