@@ -19,10 +19,11 @@ from pydantic import ValidationError
 
 from mainspring.api import contract
 from mainspring.api.contract import ProgressReport, TrainReport, TrainTask
-from mainspring.api.v1alpha1.trainingrun import REGRESSION_METRICS, Metric, MetricValue
+from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue
 from mainspring_runtime import artifacts, threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
+from mainspring_runtime.evaluate.metrics import of_another_task
 from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import COLUMNS_FILE, DATASET_FILE, PreparedDataset, read_dataset
@@ -33,6 +34,7 @@ from mainspring_runtime.train.version import Result
 Say = Callable[[int, str], None]
 
 RUN_FILE = "run.json"
+MAX_METRICS = 16  # as many as a ModelVersion shows
 HANDED_OUT = ("data/train.parquet", "data/validation.parquet", COLUMNS_FILE, DATASET_FILE)
 
 
@@ -72,7 +74,7 @@ def publish(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRe
             model = foreign.recognise(directory, dataset, splits.train, task.model.spec, thread_count)
         predictor = model.predictor
         result = (
-            _declared(directory, dataset, splits, model.notes)
+            _declared(directory, dataset, splits, task.spec.evaluation.primary, model.notes)
             if predictor is None
             else _measured(directory, task, predictor, dataset, splits, model.notes)
         )
@@ -149,22 +151,20 @@ def _measured(
     return outcome.evaluate(predictor, splits, tested, task.spec.evaluation, task.spec.seed, notes)
 
 
-def _declared(directory: Path, dataset: PreparedDataset, splits: Splits, notes: tuple[str, ...]) -> Result:
+def _declared(
+    directory: Path, dataset: PreparedDataset, splits: Splits, wanted: Metric | None, notes: tuple[str, ...]
+) -> Result:
     """The figures in the container's own metrics.json: a list of metrics, or one value a name."""
     path = directory / version.METRICS_FILE
     metrics = _parse_metrics(path) if path.is_file() else ()
-    for metric in metrics:
-        if (metric.name in REGRESSION_METRICS) == dataset.is_classification:
-            raise PermanentError(
-                "InvalidMetrics", f"metrics.json: {metric.name} is not a metric for task: {dataset.task}"
-            )
-    said = (
-        "its figures are those that the container wrote"
-        if metrics
-        else "it has no figures, because the container wrote no metrics.json"
-    )
-    primary = metrics[0].name if metrics else None
+    names = [metric.name for metric in metrics]
+    if problems := [problem for name in names if (problem := of_another_task(name, dataset.task))]:
+        raise PermanentError("InvalidMetrics", f"metrics.json: {problems[0]}", problems)
+    if wanted is not None and wanted not in names:
+        raise PermanentError("InvalidMetrics", f"metrics.json lacks {wanted}, which is spec.evaluation.primary")
     path.unlink(missing_ok=True)
+    said = "its figures are those that the container wrote" if metrics else "the container wrote no figures"
+    primary = wanted or (names[0] if names else None)
     return Result(metrics, primary, splits.counts, (*notes, f"the model cannot be run here; {said}"))
 
 
@@ -174,7 +174,7 @@ def _parse_metrics(path: Path) -> tuple[MetricValue, ...]:
         items = document.get("metrics", document) if isinstance(document, dict) else document
         if isinstance(items, dict):
             items = [{"name": name, "value": value} for name, value in items.items()]
-        return tuple(MetricValue.model_validate(item) for item in items)
+        return tuple(MetricValue.model_validate(item) for item in items)[:MAX_METRICS]
     except (ValueError, TypeError) as error:
         known = ", ".join(Metric)
         message = f'metrics.json must be {{"metrics": [{{"name": …, "value": …}}]}} with names of {known}: {str(error).splitlines()[0]}'

@@ -63,6 +63,7 @@ def takes_missing(predictor: Predictor, dataset: PreparedDataset, rows: Rows) ->
 
 
 def _files(directory: Path) -> set[str]:
+    _require_no_links(directory)
     found = version.file_names(directory)
     if documents.FILE in found:
         raise PermanentError(
@@ -74,6 +75,13 @@ def _files(directory: Path) -> set[str]:
         message = f"the container wrote {wrote} to $MAINSPRING_OUTPUT; it must write a model, e.g. {documents.SKOPS_FILE} or {documents.ONNX_FILE}"
         raise PermanentError("NoModelFile", message)
     return found
+
+
+def _require_no_links(directory: Path) -> None:
+    """This container can read more than the user's, so nothing of the user's is followed."""
+    if links := [path.name for path in (directory, *directory.rglob("*")) if path.is_symlink()]:
+        message = f"{links[0]} is a link; write a copy instead"
+        raise PermanentError("InvalidArtifact", message, links)
 
 
 def _blank(dataset: PreparedDataset, rows: Rows, format_: str, file: str | None) -> ModelDocument:

@@ -11,6 +11,7 @@ import numpy as np
 from mainspring.api.v1alpha1.dataset import Task
 from mainspring.api.v1alpha1.trainingrun import Estimator, Preprocessing, Threshold
 from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import labels
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.encoding import Encoding
@@ -190,7 +191,7 @@ def _scored(trained: Trained, rows: Rows, validation: Rows | None) -> tuple[Arra
     """Probabilities of the positive class for rows that the model was not fitted on."""
     index = trained.document.positive_index
     if validation is not None and len(validation):
-        found = trained.predictor.predict(validation.columns, ["predict_proba"])["predict_proba"]
+        found = predicting.outputs(trained.predictor, validation.columns)["predict_proba"]
         return found[:, index], validation.target, "the validation rows"
     if trained.reference is None or trained.reference.scores is None:
         return None

@@ -111,7 +111,8 @@ def make_sample(predictor: Predictor, dataset: PreparedDataset, rows: Rows, seed
 
 def file_names(directory: Path) -> set[str]:
     """Paths of all files relative to the directory; none if there is no directory."""
-    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+    found = directory.rglob("*") if directory.is_dir() else ()
+    return {path.relative_to(directory).as_posix() for path in found if path.is_file()}
 
 
 def write_record(

@@ -22,7 +22,8 @@ def job_name(observed: Observed, champion: Object | None, attempt: int) -> str:
         [g.to_dict() for g in gates or () if g.versus_champion] if champion else [],
         attempt,
     ]
-    return f"{objects.name(observed.object)}-eval-{objects.stable_hash(question, 6)}"
+    # 52 letters of the version, 6 of `-eval-` and 5 make 63, the longest name of a Job.
+    return f"{objects.name(observed.object)}-eval-{objects.stable_hash(question, 5)}"
 
 
 def build_evaluate_job(observed: Observed, champion: Object | None, attempt: int) -> tuple[Manifest, ...]:

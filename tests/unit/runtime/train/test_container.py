@@ -12,6 +12,7 @@ import pandas
 import pytest
 import skops.io
 from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -179,6 +180,21 @@ def test_an_onnx_regression_is_measured(tmp_path: Path, sugar: Path, monkeypatch
     assert {metric.name: metric.value for metric in report.metrics}[Metric.R2] > 0.4
 
 
+def test_an_onnx_model_may_take_one_tensor_a_column(
+    tmp_path: Path, sugar: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = Pod(tmp_path, sugar, monkeypatch)
+    rows, target = training_rows()
+    chosen = ColumnTransformer([("all", "passthrough", list(rows.columns))])
+    model = make_pipeline(chosen, Ridge(0.01)).fit(rows.astype("float32"), target)
+    types = [(name, FloatTensorType([None, 1])) for name in rows.columns]
+    (pod.output / "model.onnx").write_bytes(to_onnx(model, initial_types=types).SerializeToString())
+    report = pod.publish()
+    assert report.format == "onnx"
+    assert tasks.read_json(tasks.directory_of(report), "model.json")["inputs"] == "Columns"
+    assert {metric.name: metric.value for metric in report.metrics}[Metric.R2] > 0.4
+
+
 def test_an_onnx_model_with_other_inputs_is_custom(pod: Pod) -> None:
     matrix = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     model = LogisticRegression().fit(matrix, ["setosa", "virginica"] * 10)
@@ -217,6 +233,19 @@ def test_any_other_format_is_published_as_it_is_with_its_own_figures(pod: Pod) -
     assert loaded.path == "custom"
     with pytest.raises(PermanentError, match=r"spec\.runtime\.image"):
         loaded.predict({})
+
+
+@pytest.mark.parametrize(("primary", "refused"), [("f1", False), ("recall", True)])
+def test_the_primary_metric_must_be_among_the_containers_figures(
+    tmp_path: Path, flowers: Path, monkeypatch: pytest.MonkeyPatch, primary: str, refused: bool
+) -> None:
+    pod = Pod(tmp_path, flowers, monkeypatch, evaluation={"primary": primary})
+    (pod.output / "model.pt").write_bytes(b"tensors")
+    (pod.output / "metrics.json").write_text('{"accuracy": 0.93, "f1": 0.9}')
+    if refused:
+        assert "metrics.json lacks recall, which is spec.evaluation.primary" in pod.refused().message
+    else:
+        assert pod.publish().primary == Metric.F1
 
 
 def test_other_bytes_are_another_custom_model(pod: Pod) -> None:
@@ -307,6 +336,27 @@ def test_what_the_container_said_about_its_progress_is_passed_on(pod: Pod) -> No
     assert percents == sorted(percents)
 
 
-def test_a_link_out_of_the_directory_is_refused(pod: Pod) -> None:
-    (pod.output / "model.pt").symlink_to("/etc/hostname")
+@pytest.mark.parametrize("name", ["model.pt", "model.skops", "metrics.json", "deep/model.pt"])
+def test_a_link_is_refused_before_it_is_followed(pod: Pod, name: str) -> None:
+    secret = pod.root / "secret"
+    secret.write_text("not for the user")
+    (pod.output / name).parent.mkdir(exist_ok=True)
+    (pod.output / name).symlink_to(secret)
+    error = pod.refused()
+    assert error.reason == "InvalidArtifact"
+    assert "is a link" in error.message
+    assert secret.read_text() == "not for the user"
+
+
+def test_a_directory_that_became_a_link_is_refused(pod: Pod) -> None:
+    elsewhere = pod.root / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "model.pt").write_bytes(b"not for the user")
+    pod.output.rmdir()
+    pod.output.symlink_to(elsewhere)
     assert pod.refused().reason == "InvalidArtifact"
+
+
+def test_a_directory_that_is_gone_has_no_model(pod: Pod) -> None:
+    pod.output.rmdir()
+    assert pod.refused().reason == "NoModelFile"

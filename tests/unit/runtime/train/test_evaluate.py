@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from mainspring.api.contract import (
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ComparedMetric
 from mainspring.api.v1alpha1.trainingrun import Metric
+from mainspring_runtime import artifacts
 from mainspring_runtime.__main__ import main as entry
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import command
@@ -112,10 +114,6 @@ def test_why_scikit_learn_answers_is_a_note(tmp_path: Path, flowers: Path) -> No
 
 
 def test_what_a_server_may_fall_back_to_is_proved_as_well(tmp_path: Path, logistic: TrainReport) -> None:
-    import shutil
-
-    from mainspring_runtime import artifacts
-
     copy = Path(shutil.copytree(tasks.directory_of(logistic), tmp_path / "copy"))
     (copy / "model.skops").write_bytes(b"nothing")
     published = artifacts.publish(copy, (tmp_path / "models").as_uri())
@@ -209,6 +207,29 @@ def test_a_champion_that_needs_another_column_is_no_fault_of_the_candidate(compa
     (found,) = compare(("roc_auc", "All"), candidate=candidate, champion=champion, dataset=candidate_data)
     assert found.inconclusive is not None
     assert "the champion needs the column 'visits'" in found.inconclusive
+
+
+def test_a_custom_format_is_verified_but_cannot_be_compared(
+    compare: Compare, tmp_path: Path, logistic: TrainReport
+) -> None:
+    custom = as_custom(tmp_path, logistic)
+    (note,) = evaluate(tmp_path, make_task(custom)).notes
+    assert "its bytes are verified, but it cannot be run here" in note
+    for versions in ({"candidate": custom}, {"champion": custom}):
+        (found,) = compare(("roc_auc", "All"), **versions)
+        assert found.inconclusive == "a version in a custom format cannot be run here"
+
+
+def as_custom(tmp_path: Path, report: TrainReport) -> TrainReport:
+    """The same version in a format that nothing here understands."""
+    copy = Path(shutil.copytree(tasks.directory_of(report), tmp_path / "custom"))
+    for name in ("model.skops", "model.onnx", "sample.npz"):
+        (copy / name).unlink()
+    (copy / "model.pt").write_bytes(b"tensors")
+    document = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(json.dumps(document | {"format": "custom", "file": None}))
+    published = artifacts.publish(copy, (tmp_path / "models").as_uri())
+    return report.model_copy(update={"uri": published.uri, "digest": published.digest})
 
 
 def test_without_a_timestamp_all_rows_are_the_default(compare: Compare, tmp_path: Path, tumours: Path) -> None:

@@ -74,6 +74,16 @@ def test_more_than_two_classes_and_decision_values_take_it_too(tmp_path: Path, f
     assert found.admitted, found.reason
 
 
+@pytest.mark.parametrize("class_", ["svm.LinearSVC", "linear_model.RidgeClassifier", "svm.SVC"])
+def test_the_decision_value_of_two_classes_speaks_for_the_second(tmp_path: Path, mixed: Path, class_: str) -> None:
+    trained = admit(tmp_path, mixed, class_)
+    assert trained.document.onnx.admitted, trained.document.onnx.reason
+    assert [(item.name, item.shape) for item in trained.signature.outputs] == [
+        ("predict", (-1,)),
+        ("decision_function", (-1,)),
+    ]
+
+
 @pytest.mark.parametrize(
     "options", [{"calibrate": True}, {"threshold": "Tuned"}, {"calibrate": True, "threshold": "Tuned"}]
 )

@@ -146,6 +146,16 @@ def test_a_metric_that_cannot_be_had_is_refused_by_the_name_of_the_field(
     assert message in error.message
 
 
+def test_a_metric_of_another_task_is_refused_before_anything_is_trained(tmp_path: Path, sugar: Path) -> None:
+    said: list[str] = []
+    task = tasks.make_task(
+        tmp_path, sugar, estimator={"class": "sklearn.linear_model.Ridge"}, evaluation={"primary": "f1"}
+    )
+    with pytest.raises(PermanentError, match=r"spec\.evaluation\.primary: f1 is not a metric for task: Regression"):
+        command.train(task, tmp_path / "work", 1, lambda percent, stage: said.append(stage))
+    assert not any("Fitting" in stage for stage in said)
+
+
 def test_a_tuned_threshold_is_chosen_without_test_rows(tmp_path: Path, mixed: Path) -> None:
     tuned = tasks.train(tmp_path, mixed, LOGISTIC, threshold="Tuned")
     threshold = tasks.read_json(tasks.directory_of(tuned), "model.json")["threshold"]
