@@ -34,7 +34,9 @@ class Character:
 
 def follow(namespace: str, cast: Sequence[Character], seconds: float) -> dict[str, float]:
     """Prints each change of what the objects say; returns when each was ready, in seconds from the start."""
-    started, told, done = time.monotonic(), {}, {}
+    started = time.monotonic()
+    told: dict[Character, str] = {}
+    done: dict[str, float] = {}
 
     def check() -> str | None:
         missing = []
@@ -73,4 +75,3 @@ def _condition(obj: Json, kind: str) -> Json:
 
 def _is_done(one: Character, ready: Json) -> bool:
     return ready.get("status") == "True" and one.until in ("", ready.get("reason"))
-

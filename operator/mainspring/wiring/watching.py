@@ -102,13 +102,13 @@ async def _served(api: client.Client, path: str) -> set[str]:
 class _NoMemory(kopf.DiffBaseStorage):
     """kopf would copy every object of every event to find out what changed; nobody asks, and nothing may be written."""
 
-    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002
         return kopf.BodyEssence()
 
-    def fetch(self, *, body: kopf.Body) -> None:
+    def fetch(self, *, body: kopf.Body) -> None:  # noqa: ARG002
         return None
 
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:  # noqa: ARG002
         return None
 
 

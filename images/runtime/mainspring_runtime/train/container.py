@@ -127,11 +127,12 @@ def _events() -> Iterator[ProgressReport]:
     path = os.environ.get(contract.ENV_EVENTS)
     if path is None or not Path(path).is_file():
         return
-    for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            yield ProgressReport.model_validate_json(line)
-        except ValidationError:
-            continue
+    with Path(path).open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            try:
+                yield ProgressReport.model_validate_json(line)
+            except ValidationError:
+                continue
 
 
 def _measured(
