@@ -115,5 +115,5 @@ def pytest_runtest_makereport(
     """A failure is told with all that the cluster knows about it."""
     outcome = yield
     if outcome.failed and outcome.when == "call":
-        outcome.sections += report.sections(item.stash.get(report.SPACES, []))
+        outcome.sections += report.sections(item.stash.get(report.SPACES, list[Space]()))
     return outcome

@@ -6,7 +6,6 @@ its node does that, with the operator's own user and not as root, so it can hit 
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,17 +135,3 @@ class ControlPlane:
         spec = {**pod, "containers": [container]}
         space.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": KILLER}, "spec": spec})
         space.eventually(lambda: objects.condition_is(space.get("Pod", KILLER), "Ready"), "the killer is ready")
-
-
-def upgrade(*words: str) -> None:
-    """`helm upgrade` with some values changed, and all others as they are."""
-    release.helm(
-        "upgrade", release.RELEASE, str(release.CHART), "--namespace", release.NAMESPACE, "--reuse-values", "--wait",
-        "--timeout", f"{release.INSTALL_SECONDS:.0f}s", *words,
-    )  # fmt: skip
-
-
-def values() -> str:
-    """The values of the installed release, as JSON."""
-    text = release.helm("get", "values", release.RELEASE, "--namespace", release.NAMESPACE, "--output", "json")
-    return json.dumps(json.loads(text))

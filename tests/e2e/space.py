@@ -49,7 +49,7 @@ class Space:
     def exists(self, kind: str, name: str) -> bool:
         return self.api.get(self.ref(kind, name)) is not None
 
-    def list(self, kind: str, **labels: str) -> list[Object]:
+    def every(self, kind: str, **labels: str) -> list[Object]:
         """By labels, in which `_` stands for `/` after mainspring.dev and for `-` after that."""
         selector = ",".join(f"mainspring.dev/{key.replace('_', '-')}={value}" for key, value in labels.items())
         return self.api.list(kind, self.name, labelSelector=selector)
@@ -114,7 +114,7 @@ class Space:
         found: list[Object] = []
 
         def check() -> str | None:
-            found[:] = self.list(kind, **labels)
+            found[:] = self.every(kind, **labels)
             return None if len(found) == count else f"{count} × {kind} {labels}; there are {_names(found)}"
 
         self.until(check, seconds)
@@ -128,8 +128,8 @@ class Space:
         found: list[Object] = []
 
         def check() -> str | None:
-            found[:] = [p for p in self.list("Pod", **labels) if _has_started(p)]
-            return None if found else f"a running pod with {labels}; there are {_names(self.list('Pod', **labels))}"
+            found[:] = [p for p in self.every("Pod", **labels) if _has_started(p)]
+            return None if found else f"a running pod with {labels}; there are {_names(self.every('Pod', **labels))}"
 
         self.until(check, seconds)
         return found[-1]

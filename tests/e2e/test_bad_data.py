@@ -46,7 +46,7 @@ def test_each_fault_is_named_with_what_to_do(space: Space) -> None:
     space.failed("Dataset", "absent-column", "MissingColumn", ["spec.columns[2].name", "'weight'"])
     space.failed("Dataset", "empty", "NoRows", ["spec.source"])
     space.failed("Dataset", "no-key", "SourceNotFound", ["files/gone.csv", "spec.source.configMap", "next try in"])
-    assert not space.list("DatasetVersion")
+    assert not space.every("DatasetVersion")
     # A check whose SQL is wrong is a check that was not passed.
     space.apply(
         from_file("bad-sql", "good.csv", checks=[{"name": "small", "sql": "SELECT * FROM dataset WHERE sise > 9"}])

@@ -43,13 +43,13 @@ def test_rolling_back_is_one_line_and_starts_nothing_new(space: Space, flower_mo
     artifacts.serve_imported(space, flower_model)
     artifacts.import_version(space, flower_model, number=2)
     space.eventually(lambda: _served(space) == "flowers-v2", "version 2 is served")
-    deployments = {objects.name(d) for d in space.list("Deployment")}
+    deployments = {objects.name(d) for d in space.every("Deployment")}
 
     space.change("Model", "flowers", aliases={"champion": "flowers-v1"})
     space.eventually(lambda: _served(space) == "flowers-v1", "version 1 is served again")
     service = space.current("InferenceService", "flowers", "Serving")
     assert [r["outcome"] for r in service["status"]["rollouts"]] == ["Promoted", "Promoted", "RolledBack"]
-    assert {objects.name(d) for d in space.list("Deployment")} == deployments
+    assert {objects.name(d) for d in space.every("Deployment")} == deployments
 
     # The pin says that the newer one was bad: without the pin it stays so.
     space.change("Model", "flowers", aliases=None)
@@ -66,7 +66,7 @@ def assert_serves(space: Space, version: str, revision: str) -> None:
     assert objects.condition_is(service, "Available")
     answer = space.predict("flowers", manifests.FLOWERS)
     assert (answer["model_version"], answer["outputs"][0]["data"]) == (version, manifests.SPECIES)
-    assert restarts(space.list("Pod", revision=revision)) == 0
+    assert restarts(space.every("Pod", revision=revision)) == 0
 
 
 def restarts(pods: list[Object]) -> int:

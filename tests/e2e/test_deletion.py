@@ -21,7 +21,7 @@ def test_what_is_deleted_while_it_works_goes_with_all_its_parts(space: Space, fl
     space.delete("Dataset", "petals")
     for kind in CHILDREN:
         space.until_gone(kind, dataset="petals")
-    assert not space.list("DatasetVersion", dataset="petals")
+    assert not space.every("DatasetVersion", dataset="petals")
 
     # A run that is training; the data that it reads stays.
     data = space.current("Dataset", "flowers", "Current")["status"]["current"]

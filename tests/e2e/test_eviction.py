@@ -15,6 +15,6 @@ def test_an_evicted_training_is_not_charged(space: Space) -> None:
     space.api.evict(pod)
     run = space.current("TrainingRun", "first", "Succeeded")
     assert [(a["number"], a["outcome"]) for a in run["status"]["attempts"]] == [(1, "Succeeded")]
-    after = space.list("Pod", training_run="first")
+    after = space.every("Pod", training_run="first")
     assert objects.uid(pod) not in {objects.uid(p) for p in after if objects.status(p)["phase"] == "Succeeded"}
     assert run["status"]["modelVersion"] == "flowers-v1"

@@ -42,7 +42,7 @@ def test_an_example_serves_what_scikit_learn_predicts(
     wait("--for=condition=Ready", version, *targets, space=space)
     space.current("InferenceService", name, "Serving")
     for kind in ("Dataset", "DatasetVersion", "TrainingRun", "Model", "ModelVersion", "InferenceService"):
-        assert {kstatus.verdict(obj) for obj in space.list(kind)} == {kstatus.CURRENT}, kind
+        assert {kstatus.verdict(obj) for obj in space.every(kind)} == {kstatus.CURRENT}, kind
     chapters.predictions(space.name, name, f"{name}-v1", samples.table(sample), target)
 
 

@@ -17,16 +17,16 @@ def test_the_truth_is_found_again_without_status(space: Space, control_plane: Co
     space.current("InferenceService", "flowers", "Serving")
     space.current("TrainingRun", "first", "Succeeded")
     before = facts(space)
-    working = {objects.uid(obj) for kind in WORKING for obj in space.list(kind)}
+    working = {objects.uid(obj) for kind in WORKING for obj in space.every(kind)}
     with control_plane.down():
         for kind in KINDS:
-            for obj in space.list(kind):
+            for obj in space.every(kind):
                 space.api.replace_status({**obj, "apiVersion": "mainspring.dev/v1alpha1", "status": {}})
-        assert not any(objects.status(obj).get("conditions") for kind in KINDS for obj in space.list(kind))
+        assert not any(objects.status(obj).get("conditions") for kind in KINDS for obj in space.every(kind))
     for kind, name in (("InferenceService", "flowers"), ("TrainingRun", "first"), ("Dataset", "flowers")):
         space.current(kind, name)
     assert facts(space) == before
-    assert {objects.uid(obj) for kind in WORKING for obj in space.list(kind)} == working
+    assert {objects.uid(obj) for kind in WORKING for obj in space.every(kind)} == working
 
     # The next one gets the next number.
     space.apply(manifests.run("second", seed=2, evaluation={"metrics": ["accuracy"]}))
@@ -35,7 +35,7 @@ def test_the_truth_is_found_again_without_status(space: Space, control_plane: Co
 
 def facts(space: Space) -> dict[str, object]:
     """What must not depend on status."""
-    pods = space.list("Pod", inference_service="flowers")
+    pods = space.every("Pod", inference_service="flowers")
     model, run = space.get("Model", "flowers"), space.get("TrainingRun", "first")
     return {
         "champion": model["status"]["champion"],

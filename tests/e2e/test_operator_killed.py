@@ -37,10 +37,10 @@ def assert_done_once(space: Space) -> None:
     assert [a["outcome"] for a in run["status"]["attempts"]] == ["Succeeded"]
     assert [entry["version"] for entry in model["status"]["history"]] == ["flowers-v1"]
     assert model["status"]["promotions"] == 1
-    assert len(space.list("DatasetVersion")) == len(space.list("ModelVersion")) == 1
-    jobs = [objects.name(job) for job in space.list("Job")]
+    assert len(space.every("DatasetVersion")) == len(space.every("ModelVersion")) == 1
+    jobs = [objects.name(job) for job in space.every("Job")]
     assert len(jobs) == 3, jobs
-    assert len(space.list("Deployment")) == 1
+    assert len(space.every("Deployment")) == 1
     service = space.get("InferenceService", "flowers")
     assert [r["outcome"] for r in service["status"]["rollouts"]] == ["Promoted"]
     answer = space.predict("flowers", manifests.FLOWERS)

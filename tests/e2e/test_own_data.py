@@ -39,8 +39,8 @@ def test_own_files_become_data_a_model_and_then_more_data(space: Space) -> None:
     trigger = first["status"]["trigger"]
     space.eventually(lambda: space.get("Dataset", "flowers")["status"]["trigger"] != trigger, "the refresh is answered")
     assert space.current("Dataset", "flowers")["status"]["current"] == first["status"]["current"]
-    assert len(space.list("DatasetVersion")) == 1
+    assert len(space.every("DatasetVersion")) == 1
     space.put("flowers/march.csv", csv(rows.slice(120)))
     space.annotate("Dataset", "flowers", refresh="march")
     space.eventually(lambda: space.get("Dataset", "flowers")["status"]["rows"] == 150, "all rows are current")
-    assert len(space.list("DatasetVersion")) == 2
+    assert len(space.every("DatasetVersion")) == 2

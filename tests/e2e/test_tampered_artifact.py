@@ -14,7 +14,7 @@ from tests.e2e.space import Space
 
 def test_changed_bytes_are_never_served(space: Space, flower_model: Path) -> None:
     artifacts.serve_imported(space, flower_model)
-    before = space.list("Pod", inference_service="flowers")
+    before = space.every("Pod", inference_service="flowers")
     change_a_byte(space, "flowers-v1", "model.skops")
 
     # Whoever has it loaded goes on; who starts anew must not.

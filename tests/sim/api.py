@@ -14,7 +14,7 @@ from mainspring.api.v1alpha1.common import FIELD_MANAGER
 from mainspring.kube import errors
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest, Object, Ref
-from tests.sim.server import ApiServer
+from tests.sim.server import OUR_KINDS, ApiServer
 
 Losses = Container[int]
 
@@ -29,6 +29,7 @@ class SimApi:
         self._crash_after = crash_after
         self._loses = loses
         self.writes: list[str] = []  # e.g. "create Job lab/forest-train-1"
+        self.trespasses: list[str] = []  # writes that changed a spec of ours, which belongs to users
         self.after_write: Callable[[], None] = lambda: None
 
     async def get(self, target: Ref) -> Object:
@@ -45,7 +46,12 @@ class SimApi:
 
     async def apply(self, manifest: Manifest, field_manager: str = FIELD_MANAGER) -> Object:
         await asyncio.sleep(0)
-        return self._wrote("apply", objects.ref(manifest), self._server.apply(manifest, field_manager))
+        target = objects.ref(manifest)
+        before = self._server.objects.get(target)
+        after = self._server.apply(manifest, field_manager)
+        if target.kind in OUR_KINDS and before is not None and objects.spec(before) != objects.spec(after):
+            self.trespasses.append(str(target))
+        return self._wrote("apply", target, after)
 
     async def apply_status(self, manifest: Manifest) -> Object:
         await asyncio.sleep(0)

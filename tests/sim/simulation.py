@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mainspring.api.v1alpha1 import BY_KIND
+from mainspring.engine import metrics
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest, Object, Ref
 from mainspring.plan.common.settings import Settings
@@ -32,6 +33,7 @@ ROUNDS_MAX = 3000
 class Simulation:
     def __init__(self, settings: Settings = builders.SETTINGS, operators: int = 1) -> None:
         random.seed(0)  # the jitter of back-offs
+        self._bugs = bugs()
         self.clock = Clock()
         self.server = ApiServer(self.clock)
         self.workloads = Workloads(self.server)
@@ -80,6 +82,8 @@ class Simulation:
 
     def _step(self) -> bool:
         self._loop.run_until_complete(self._work())
+        assert bugs() == self._bugs, "a reconcile failed unexpectedly: see the log"
+        assert not any(operator.api.trespasses for operator in self.operators), "a user's spec was changed"
         if not self.workloads.act():
             return False
         self.clock.tick(STEP_SECONDS)
@@ -164,6 +168,11 @@ class Simulation:
     def freeze(self) -> Snapshot:
         """The cluster as it is now, without any operator's memory."""
         return Snapshot(self.clock.seconds, self.server.copy(), self.workloads.copy(self.server), self.settings)
+
+
+def bugs() -> float:
+    """Failures that nobody foresaw; the operator only counts and logs them."""
+    return sum(sample.value for metric in metrics.BUGS.collect() for sample in metric.samples if "total" in sample.name)
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,18 @@ def test_a_decision_from_a_stale_cache_is_refused() -> None:
     sim.close()
 
 
+def test_an_object_whose_deletion_is_seen_late_gets_no_children_again_and_again() -> None:
+    sim = stories.served()
+    sim.settle()
+    sim.operator.held_back = frozenset({"InferenceService"})
+    sim.delete("InferenceService", "tumours")
+    sim.settle()
+    assert sim.names("Deployment") == []
+    assert sim.names("Service") == []
+    assert len(sim.made("Deployment")) <= 2
+    sim.close()
+
+
 def test_a_server_that_is_out_of_order_for_a_while_is_waited_for(sim: Simulation) -> None:
     down = errors.Transient("the server is currently unable to handle the request", 503)
     sim.server.refusals.append(lambda verb, obj: down)

@@ -363,6 +363,18 @@ def test_an_evaluation_that_fails_for_a_while_is_tried_again(lab: Simulation) ->
     assert "attempt" not in lab.status("ModelVersion", "tumours-v1")
 
 
+def test_a_version_whose_evaluation_cannot_run_holds_up_nobody(lab: Simulation) -> None:
+    lab.apply(builders.model(gates=[NOT_WORSE]))
+    lab.workloads.rule("tumours-v2-eval-*", Ends(1, "StoreUnreachable", "no route"))
+    lab.apply(builders.run("run-1", seed=1), builders.run("run-2", seed=2))
+    lab.settle()
+    assert champion(lab) == "tumours-v1"
+    lab.workloads.rule("tumours-v2-eval-*", None)
+    lab.advance(120)
+    assert champion(lab) == "tumours-v2"
+    assert lab.status("ModelVersion", "tumours-v2")["comparison"]["champion"] == "tumours-v1"
+
+
 def test_a_version_that_was_overtaken_is_no_candidate(lab: Simulation) -> None:
     lab.apply(builders.model())
     lab.workloads.rule("tumours-v1-eval-*", HANGS)

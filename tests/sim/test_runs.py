@@ -234,6 +234,27 @@ def test_a_pin_on_another_datasets_version_is_an_error(lab: Simulation) -> None:
     assert lab.condition("TrainingRun", "forest") == ("False", "InvalidReference")
 
 
+def test_a_version_that_is_deleted_under_a_run_is_named(lab: Simulation) -> None:
+    lab.workloads.rule("forest-train-1", FAILS)
+    lab.apply(builders.run())
+    lab.settle()
+    data = lab.get("DatasetVersion", lab.status("Dataset", "tumours")["current"])
+    lab.delete("DatasetVersion", data["metadata"]["name"])
+    lab.advance(60)
+    assert lab.condition("TrainingRun", "forest") == ("False", "DatasetVersionDeleted")
+
+
+def test_a_job_that_somebody_deleted_is_the_same_attempt_once_more(lab: Simulation) -> None:
+    lab.workloads.rule("forest-train-1", HANGS)
+    lab.apply(builders.run(retries=0))
+    lab.settle()
+    lab.workloads.rule("forest-train-1", None)
+    lab.delete("Job", "forest-train-1")
+    lab.settle()
+    assert attempts(lab) == [(1, "Succeeded")]
+    assert trained(lab) == ["forest-train-1", "forest-train-1"]
+
+
 def test_progress_is_shown_with_an_end_in_sight(lab: Simulation) -> None:
     lab.workloads.rule("forest-train-1", HANGS)
     lab.apply(builders.run())

@@ -66,9 +66,9 @@ def failures(url: str, store: str = "ArtifactStore") -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             raise RetryableError("DiskFull", f"no space left for {url}; give the pod more ephemeral storage") from error
         if is_denied(error):
-            message = (
-                f"the store refused access to {url}: {explanation(error)}; check the credentials in the pod's Secret"
-            )
+            # In a pod both come from a Secret; which one, depends on what was asked for.
+            secret = "spec.source.credentialsSecret" if store == "Source" else "the Secret mainspring-artifacts"
+            message = f"the store refused access to {url}: {explanation(error)}; check the credentials in {secret}"
             raise RetryableError(f"{store}Denied", message) from error
         raise RetryableError(f"{store}Unavailable", f"{url} could not be reached: {explanation(error)}") from error
 
@@ -93,7 +93,7 @@ def explanation(error: BaseException) -> str:
     code, message = _CODE.search(str(error)), _MESSAGE.search(str(error))
     if code:
         return f"{code[1]}: {message[1]}" if message else code[1]
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(": ")
 
 
 def _split(url: str) -> tuple[str, str, str]:

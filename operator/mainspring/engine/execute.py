@@ -15,7 +15,7 @@ from mainspring.engine import metrics
 from mainspring.kube import apply, errors, events
 from mainspring.kube.client import Api
 from mainspring.kube.store import Store
-from mainspring.plan.common import compare, conditions, objects
+from mainspring.plan.common import compare, conditions, objects, refusals
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Event, Patch, Plan
 
@@ -85,16 +85,24 @@ class Executor:
     ) -> tuple[Object, bool]:
         if status is None or status == objects.status(about):
             return about, False
-        written = await self._api.apply_status(_fenced(about, status))
+        written = await self._apply_status(about, status)
         self._store.put(written)
         _count(True, objects.ref(about).kind, "status")
         if event := verdict_event(about, written):
             await events.publish(self._api, written, event, now)
         return written, True
 
+    async def _apply_status(self, about: Object, status: Mapping[str, Any]) -> Object:
+        try:
+            return await self._api.apply_status(_fenced(about, status))
+        except errors.NotFound:
+            # Deleted, and its watch is late: without this its children would be made again and again.
+            self._store.remove(about)
+            raise
+
     async def _report_refusal(self, about: Object, plan: Plan, refusal: errors.KubeError, now: datetime) -> Result:
         reason = refusal.kind_of_refusal if isinstance(refusal, errors.Refused) else "NameTaken"
-        verdict = conditions.stalled(reason, _explain(reason, refusal.message))
+        verdict = conditions.stalled(reason, refusals.explain(reason, refusal.message))
         base = objects.status(about) if plan.status is None else plan.status
         kept = tuple(
             conditions.Condition(c["type"], c["status"], c["reason"], c.get("message", ""))
@@ -104,19 +112,6 @@ class Executor:
         fields = {k: v for k, v in base.items() if k not in ("conditions", "observedGeneration")}
         _, wrote = await self._write_status(about, conditions.build_status(about, verdict, now, fields, kept), now)
         return Result(wrote, refusal)
-
-
-HINTS = {
-    "QuotaExceeded": "raise the ResourceQuota or lower spec.resources; this is tried again by itself",
-    "PodSecurityViolation": "the namespace's Pod Security level refuses what spec.podTemplate asks for",
-    "Forbidden": "the API server or an admission policy refused it; this is tried again by itself",
-    "Invalid": "the API server refused it: correct the field that it names",
-    "NamespaceTerminating": "the namespace is being deleted",
-}
-
-
-def _explain(reason: str, message: str) -> str:
-    return f"{message} ({HINTS[reason]})" if reason in HINTS else message
 
 
 def verdict_event(before: Object, after: Object) -> Event | None:

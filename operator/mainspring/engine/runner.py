@@ -15,7 +15,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from mainspring.engine import backoff, metrics
@@ -68,6 +68,7 @@ class Runner:
         self._executor = Executor(api, store)
         self._controllers: Mapping[str, Controller] = {c.kind: c for c in controllers}
         self._failures: dict[Ref, int] = {}
+        self._refusals: dict[Ref, tuple[int, datetime]] = {}  # how many, and when the next try is due
         self._clock = clock
 
     def enqueue(self, obj: Object) -> None:
@@ -118,19 +119,32 @@ class Runner:
         controller = self._controllers[key.kind]
         observed = await controller.observe(key)
         if observed is None:
-            self._failures.pop(key, None)
+            self._forget(key)
             return "gone", None
         now = self._clock()
         plan = controller.make_plan(observed, now)
         result = await self._executor.execute(observed.object, plan, now)
         if result.refused is not None:
             log.warning("%s: refused: %s", key, result.refused)
-            return "refused", self._backoff(key, REFUSED_FIRST_SECONDS, REFUSED_LIMIT_SECONDS)
-        self._failures.pop(key, None)
+            return "refused", self._until_next_try(key, now)
+        self._forget(key)
         if result.wrote:
             log.info("%s: reconciled", key)
         return "wrote" if result.wrote else "unchanged", plan.requeue_after
 
-    def _backoff(self, key: Ref, first: float = backoff.FIRST_SECONDS, limit: float = backoff.LIMIT_SECONDS) -> float:
+    def _backoff(self, key: Ref) -> float:
         self._failures[key] = self._failures.get(key, 0) + 1
-        return backoff.delay(self._failures[key], first, limit)
+        return backoff.delay(self._failures[key])
+
+    def _until_next_try(self, key: Ref, now: datetime) -> float:
+        """Grows with the tries that were due, not with every event in between: telling the refusal is one itself."""
+        count, due = self._refusals.get(key, (0, now))
+        if now >= due:
+            count += 1
+            due = now + timedelta(seconds=backoff.delay(count, REFUSED_FIRST_SECONDS, REFUSED_LIMIT_SECONDS))
+            self._refusals[key] = (count, due)
+        return (due - now).total_seconds()
+
+    def _forget(self, key: Ref) -> None:
+        self._failures.pop(key, None)
+        self._refusals.pop(key, None)

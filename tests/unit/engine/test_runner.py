@@ -57,7 +57,7 @@ class World:
     """An API server with one Model, and a runner whose plans are given."""
 
     def __init__(self, plan: Callable[[Object], Plan]) -> None:
-        clock = Clock()
+        self.clock = clock = Clock()
         self.server, self.store = ApiServer(clock), Store()
         self.api = SimApi(self.server)
         self.controller = AnyController(self.store, plan)
@@ -159,9 +159,21 @@ async def test_a_lasting_refusal_is_written_once() -> None:
     world.server.refusals.append(lambda verb, obj: no if obj["kind"] == "ConfigMap" else None)
     await world.outcome()
     before = list(world.api.writes)
-    pauses = [(await world.outcome())[1] or 0 for _ in range(6)]
+    pauses = []
+    for _ in range(6):
+        pauses.append((await world.outcome())[1] or 0)
+        world.clock.tick(pauses[-1])
     assert world.api.writes == before
     assert 150 <= pauses[-1] <= 300
+
+
+async def test_events_do_not_put_off_the_next_try_after_a_refusal() -> None:
+    world = World(lambda obj: saying(obj, apply=(child(owner=obj),)))
+    no = errors.Refused("exceeded quota: small", 403)
+    world.server.refusals.append(lambda verb, obj: no if obj["kind"] == "ConfigMap" else None)
+    first = (await world.outcome())[1] or 0
+    world.clock.tick(10)
+    assert (await world.outcome())[1] == pytest.approx(first - 10, abs=0.001)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +243,21 @@ async def test_the_same_event_again_is_counted() -> None:
     (event,) = world.server.select("Event")
     assert event["count"] == 3
     assert event["involvedObject"]["uid"] == objects.uid(world.server.get(KEY))
+
+
+async def test_an_event_that_cannot_be_sent_harms_nobody() -> None:
+    world = World(saying)
+    ending = errors.Refused("namespace lab is being terminated", 403)
+    world.server.refusals.append(lambda verb, obj: ending if obj["kind"] == "Event" else None)
+    assert await world.outcome() == ("wrote", None)
+    assert objects.condition_is(world.server.get(KEY), "Ready")
+
+
+async def test_an_object_that_is_gone_when_its_status_is_written_leaves_the_cache() -> None:
+    world = World(saying)
+    world.server.delete(KEY)
+    assert (await world.outcome())[0] == "retry"
+    assert await world.outcome() == ("gone", None)
 
 
 async def test_without_a_write_no_event_is_sent() -> None:

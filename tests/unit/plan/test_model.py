@@ -103,6 +103,14 @@ def test_a_failed_version_makes_room_for_the_one_before_it() -> None:
     assert champion(make(observe(version(1, passed=True), version(2, passed=False)))) == "tumours-v1"
 
 
+def test_a_version_that_cannot_be_judged_for_now_holds_up_nobody() -> None:
+    stuck = version(2, status={"conditions": [builders.condition("Stalled", "True", "ImagePullBackOff")]})
+    assert champion(make(observe(version(1, passed=True), stuck))) == "tumours-v1"
+    made = make(observe(stuck))
+    assert made.status is not None
+    assert made.status["candidate"] == "tumours-v2"
+
+
 def test_gates_that_changed_since_do_not_count() -> None:
     assert champion(make(observe(version(1, passed=True), manifest=GATED))) == ""
 

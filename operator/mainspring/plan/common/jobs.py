@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from mainspring.api import contract
 from mainspring.api.v1alpha1.common import ApiModel, PodTemplate, Resources
-from mainspring.plan.common import conditions, objects, pods
+from mainspring.plan.common import conditions, objects, pods, refusals
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.settings import Settings
@@ -223,9 +223,9 @@ class JobState:
 
 
 def read_job(
-    job: Object, its_pods: Sequence[Object], config_map: Object | None, refusals: Sequence[str] = ()
+    job: Object, its_pods: Sequence[Object], config_map: Object | None, refused: Sequence[str] = ()
 ) -> JobState:
-    """Puts Job, pods and report together. `refusals`: messages of Events that say why no pod could be made."""
+    """Puts Job, pods and report together. `refused`: messages of Events that say why no pod could be made."""
     pod = objects.newest(its_pods)
     terminated = _terminated(pod)
     state = _job_state(job)
@@ -238,7 +238,7 @@ def read_job(
         started_at=objects.status(job).get("startTime"),
         finished_at=_finished_at(job),
         image_id=_image_id(pod),
-        waiting=_waiting(pod, refusals) if state == "Running" else None,
+        waiting=_waiting(pod, refused) if state == "Running" else None,
         report=_json_object(data.get(contract.REPORT_KEY)),
         progress=_progress(data.get(contract.PROGRESS_KEY)),
     )
@@ -314,10 +314,10 @@ def _parsed(message: str | None) -> contract.Outcome | None:
         return None
 
 
-def _waiting(pod: Object | None, refusals: Sequence[str]) -> Waiting | None:
+def _waiting(pod: Object | None, told: Sequence[str]) -> Waiting | None:
     """Why nothing runs yet; None when something does."""
     if pod is None:
-        return Waiting(refusal_reason(refusals[-1]), refusals[-1]) if refusals else None
+        return Waiting(refusals.pod_reason(told[-1]), refusals.pod_message(told[-1])) if told else None
     statuses = objects.status(pod)
     every = [*(statuses.get("initContainerStatuses") or ()), *(statuses.get("containerStatuses") or ())]
     for status in every:
@@ -328,13 +328,6 @@ def _waiting(pod: Object | None, refusals: Sequence[str]) -> Waiting | None:
     if scheduled and scheduled.get("status") == "False":
         return Waiting(str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", "")))
     return None
-
-
-def refusal_reason(message: str) -> str:
-    """One word for why the API server refused to make a pod."""
-    if "exceeded quota" in message:
-        return "QuotaExceeded"
-    return "PodSecurityViolation" if "violates PodSecurity" in message else "PodsRefused"
 
 
 def _image_id(pod: Object | None) -> str | None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mainspring.plan.common import jobs, objects
+from mainspring.plan.common import jobs, objects, refusals
 from mainspring.plan.common.objects import Object
 from mainspring.plan.inferenceservice.observed import Failure
 
@@ -85,7 +85,7 @@ def _deployment_failure(deployment: Object) -> Failure | None:
     refused = objects.condition(deployment, "ReplicaFailure")
     if refused and refused.get("status") == "True":
         message = str(refused.get("message", ""))
-        return Failure(jobs.refusal_reason(message), f"pods cannot be made: {message}"[:2000])
+        return Failure(refusals.pod_reason(message), f"pods cannot be made: {refusals.pod_message(message)}"[:2000])
     progress = objects.condition(deployment, "Progressing")
     if progress and progress.get("reason") == "ProgressDeadlineExceeded":
         return Failure("ProgressDeadlineExceeded", "pods did not become ready in time: see the log of a pod")

@@ -93,10 +93,14 @@ def _pinned(observed: Observed, pin: str, before: Object | None) -> tuple[Move |
 
 
 def candidate(observed: Observed, before: Object | None) -> Object | None:
-    """The newest version after the champion that is neither rejected nor failed its gates."""
+    """The newest version after the champion that is neither rejected nor failed its gates.
+
+    One that cannot be judged for the time being (its Job cannot run, the store does not answer) holds up nobody else.
+    """
     floor = gates.number(before) if before is not None else _lost_number(observed)
     open_ = [v for v in observed.versions if gates.number(v) > floor and not _is_out(v)]
-    return open_[-1] if open_ else None
+    moving = [v for v in open_ if not objects.condition_is(v, conditions.STALLED)]
+    return next(reversed(moving or open_), None)
 
 
 def _lost_number(observed: Observed) -> int:

@@ -88,6 +88,11 @@ def _dataset_ready(observed: Observed) -> Verdict | None:
     name, pinned = observed.spec.dataset.name, observed.spec.dataset.version
     if observed.dataset_version is not None:
         return _dataset_usable(observed, observed.dataset_version)
+    if decided := (status.known(observed).get("lineage") or {}).get("datasetVersion"):
+        return conditions.stalled(
+            "DatasetVersionDeleted",
+            f"DatasetVersion {decided}, on which this run began, was deleted: restore it, or start a new run",
+        )
     if pinned:
         return conditions.reconciling(
             "DatasetVersionNotFound", f"waits for DatasetVersion {pinned} (spec.dataset.version)"
