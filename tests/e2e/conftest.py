@@ -115,5 +115,6 @@ def pytest_runtest_makereport(
     """A failure is told with all that the cluster knows about it."""
     outcome = yield
     if outcome.failed and outcome.when == "call":
-        outcome.sections += report.sections(item.stash.get(report.SPACES, list[Space]()))
+        spaces: list[Space] = item.stash.get(report.SPACES, [])
+        outcome.sections += report.sections(spaces)
     return outcome

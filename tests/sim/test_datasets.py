@@ -95,6 +95,16 @@ def test_a_tick_does_not_interrupt_a_preparation_that_takes_longer(sim: Simulati
     assert sim.condition("Dataset", "tumours") == ("True", "Current")
 
 
+def test_the_stage_of_a_preparation_is_told(sim: Simulation) -> None:
+    sim.workloads.rule("tumours-prepare-*", HANGS)
+    sim.apply(builders.dataset())
+    sim.settle()
+    sim.workloads.progress(sim.names("Job")[0], 30)
+    sim.settle()
+    assert sim.condition("Dataset", "tumours") == ("Unknown", "Preparing")
+    assert "fitting" in sim.message("Dataset", "tumours")
+
+
 def test_a_changed_spec_interrupts_a_preparation(sim: Simulation) -> None:
     sim.workloads.rule("tumours-prepare-*", HANGS)
     sim.apply(builders.dataset())

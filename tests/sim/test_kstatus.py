@@ -47,6 +47,15 @@ def test_before_the_first_look_it_is_in_progress(sim: Simulation, kind: str) -> 
     assert verdict(sim, kind) == kstatus.IN_PROGRESS
 
 
+def test_versions_are_in_progress_before_the_first_look(sim: Simulation) -> None:
+    digest = runtime.digest("imported")
+    facts = builders.dataset_version()["spec"]
+    data = builders.manifest("DatasetVersion", "tumours-1", facts)
+    sim.apply(builders.version(1, artifact={"uri": "s3://elsewhere/1", "digest": digest}), data)
+    assert verdict(sim, "ModelVersion") == kstatus.IN_PROGRESS
+    assert verdict(sim, "DatasetVersion", "tumours-1") == kstatus.IN_PROGRESS
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_while_it_works_it_is_in_progress(sim: Simulation, kind: str) -> None:
     sim.workloads.rule(BROKEN[kind][0], HANGS)

@@ -94,6 +94,16 @@ def test_a_good_end_without_a_report_fails_the_run(lab: Simulation) -> None:
     assert lab.names("ModelVersion") == []
 
 
+def test_a_report_that_somebody_deleted_fails_the_run(lab: Simulation) -> None:
+    lab.workloads.rule("forest-train-1", HANGS)
+    lab.apply(builders.run())
+    lab.settle()
+    lab.delete("ConfigMap", "forest-train-1")
+    lab.workloads.rule("forest-train-1", Ends(reports=False))
+    lab.settle()
+    assert lab.condition("TrainingRun", "forest") == ("False", "ReportMissing")
+
+
 def test_the_deadline_ends_a_run_for_good(lab: Simulation) -> None:
     lab.workloads.rule("forest-train-*", HANGS)
     lab.apply(builders.run(deadline="10m", retries=5))
