@@ -68,7 +68,7 @@ apiserver: venv ## Tests against a real API server and a real S3 store, and of t
 	@$(PYTEST) tests/apiserver tests/chart tests/store tests/wiring -q
 
 e2e: install ## User journeys on the cluster
-	@$(PYTEST) tests/e2e -q
+	@$(PYTEST) tests/e2e -q $(E2E)
 
 bench: venv ## Benchmarks, as ratios side by side
 	@$(PY) -m tests.bench

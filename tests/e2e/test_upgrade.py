@@ -20,9 +20,9 @@ TRAINS_FOR_A_WHILE = textwrap.dedent(
     import json, os, pathlib, pandas, skops.io, time
     from sklearn.linear_model import LogisticRegression
     source = pathlib.Path(os.environ["MAINSPRING_INPUT"])
-    facts = json.loads((source / "run.json").read_text())["dataset"]
-    rows = pandas.read_parquet(source / facts["train"])
-    model = LogisticRegression(max_iter=500).fit(rows[[c["name"] for c in facts["features"]]], rows[facts["target"]])
+    facts = json.loads((source / "run.json").read_text())
+    rows = pandas.read_parquet(source / facts["dataset"]["train"])
+    model = LogisticRegression(max_iter=500).fit(rows[facts["features"]], rows[facts["target"]])
     time.sleep(20)
     skops.io.dump(model, pathlib.Path(os.environ["MAINSPRING_OUTPUT"]) / "model.skops")
     """

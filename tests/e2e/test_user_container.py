@@ -19,11 +19,10 @@ SCRIPT = textwrap.dedent(
     token = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
     print("secrets:", secrets, "token:", token, "user:", os.getuid(), flush=True)
     source = pathlib.Path(os.environ["MAINSPRING_INPUT"])
-    facts = json.loads((source / "run.json").read_text())["dataset"]
+    facts = json.loads((source / "run.json").read_text())
     print("files:", sorted(path.name for path in source.rglob("*.parquet")), flush=True)
-    rows = pandas.read_parquet(source / facts["train"])
-    features = [column["name"] for column in facts["features"]]
-    model = LogisticRegression(max_iter=500).fit(rows[features], rows[facts["target"]])
+    rows = pandas.read_parquet(source / facts["dataset"]["train"])
+    model = LogisticRegression(max_iter=500).fit(rows[facts["features"]], rows[facts["target"]])
     with open(os.environ["MAINSPRING_EVENTS"], "a") as events:
         events.write(json.dumps({"percent": 50, "stage": "fitted"}) + "\\n")
     skops.io.dump(model, pathlib.Path(os.environ["MAINSPRING_OUTPUT"]) / "model.skops")
