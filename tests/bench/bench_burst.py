@@ -69,7 +69,7 @@ def _round(found: Stage, operator: Operator, numbers: range) -> tuple[Run, Run]:
     work = [(m, population.first_plan(m, found.settings)) for m in found.services(PLAIN, numbers)]
     plain = _measure(found, os.getpid(), len(numbers), lambda: asyncio.run(_write_all(found, work)))
     made = _measure(
-        found, operator.process.pid, len(numbers), lambda: found.populate(operator, OPERATOR, len(numbers), numbers[0])
+        found, operator.process.pid, len(numbers), lambda: found.populate(OPERATOR, len(numbers), numbers[0])
     )
     return plain, made
 
@@ -83,24 +83,22 @@ def _measure(found: Stage, pid: int, count: int, work: Callable[[], None]) -> Ru
 
 async def _write_all(found: Stage, work: list[tuple[Manifest, Plan]]) -> None:
     plans = {objects.name(manifest): plan for manifest, plan in work}
-    async with found.client() as api:
-        await stage.spread((manifest for manifest, _ in work), lambda m: _write(api, m, plans[objects.name(m)]))
+    services = [manifest for manifest, _ in work]
+    # It needs no watch to know what it wrote; with one, the API server has the same to do for both.
+    async with found.client() as api, stage.statuses(api, services) as seen:
+        await stage.spread(services, lambda m: _write(api, m, plans[objects.name(m)]))
+        await seen.of(plans)
 
 
 async def _write(api: client.Client, manifest: Manifest, plan: Plan) -> None:
     made = await api.create(manifest)
     for child in plan.apply:
         await api.create(_owned(child, made))
-    await api.apply_status({**_named(made), "status": plan.status})
+    await api.apply_status({**population.named(made), "status": plan.status})
 
 
 def _owned(child: Manifest, owner: Object) -> Manifest:
     return {**child, "metadata": {**child["metadata"], "ownerReferences": [objects.owner_reference(owner)]}}
-
-
-def _named(made: Object) -> Manifest:
-    metadata = {key: made["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
-    return {"apiVersion": made["apiVersion"], "kind": made["kind"], "metadata": metadata}
 
 
 def _check(found: Stage, count: int) -> None:

@@ -52,6 +52,12 @@ def service(space: str, name: str) -> Manifest:
     return _manifest("InferenceService", space, name, {"model": {"name": MODEL}, "replicas": 1})
 
 
+def named(made: Object) -> Manifest:
+    """What an apply of its status has to say beside the status; refused when the object has changed since."""
+    metadata = {key: made["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+    return {"apiVersion": made["apiVersion"], "kind": made["kind"], "metadata": metadata}
+
+
 def first_plan(made: Object, settings: Settings) -> Plan:
     """What the operator does for a service that was just made: five children and the first status."""
     space = objects.namespace(made)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,16 +25,20 @@ from mainspring.plan.common.settings import Settings
 from tests import cluster
 from tests.apiserver import crds
 from tests.apiserver.server import Manifest, Server
-from tests.bench import population
+from tests.bench import population, sightings
+from tests.bench.sightings import Sightings
 from tests.cluster import Profile, supervise, wait
 from tests.cluster.config import Cluster
-from tests.wiring.operator import Operator, environment
+from tests.wiring.operator import Metrics, Operator, environment
 
 CLUSTER = "bench"
 OPERATOR_NAMESPACE = "mainspring-system"
 CONCURRENCY = 16
 CHILDREN = ("ServiceAccount", "Service", "NetworkPolicy", "PodDisruptionBudget", "Deployment")
 PATIENCE_SECONDS = 600.0
+# Longer than kopf's tasks live on after their last event.
+QUIET_SECONDS = 6.0
+QUIET_CPU_SECONDS = 0.1
 
 T = TypeVar("T")
 
@@ -98,29 +103,20 @@ class Stage:
         finally:
             await found.close()
 
-    def populate(self, operator: Operator, space: str, count: int, first: int = 0) -> None:
-        """Services, and all that the operator makes of them."""
-        before, there = statuses_written(operator), self.count("Deployment", space)
-        asyncio.run(self._create(space, range(first, first + count)))
-        self._await_deployments(space, there + count)
-        await_statuses(operator, before + count)
+    def populate(self, space: str, count: int, first: int = 0) -> None:
+        """Services, and all that the operator makes of them: its status is the last thing that it writes."""
+        asyncio.run(self._populate(self.services(space, range(first, first + count))))
 
-    def _await_deployments(self, space: str, count: int) -> None:
-        """Asks the API server, since a scrape of the metrics of 1,000 objects costs the operator more than that."""
-
-        def missing() -> str | None:
-            found = self.count("Deployment", space)
-            return None if found >= count else f"{found} of {count} Deployments were made"
-
-        wait.until(missing, PATIENCE_SECONDS)
+    async def _populate(self, services: list[Manifest]) -> None:
+        if not services:
+            return
+        async with self.client() as api, statuses(api, services) as seen:
+            await spread(services, api.create)
+            await seen.of(map(objects.name, services))
 
     @staticmethod
     def services(space: str, numbers: Iterable[int]) -> list[Manifest]:
         return [population.service(space, f"s-{number:04d}") for number in numbers]
-
-    async def _create(self, space: str, numbers: Iterable[int]) -> None:
-        async with self.client() as api:
-            await spread(self.services(space, numbers), api.create)
 
     def count(self, kind: str, space: str) -> int:
         """Objects of that kind."""
@@ -152,16 +148,27 @@ def cpu_seconds(pid: int) -> float:
     return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def statuses_written(operator: Operator) -> int:
-    return int(operator.metrics().total("mainspring_writes_total", kind="InferenceService", what="status"))
+def statuses(api: client.Client, services: Sequence[Manifest]) -> AbstractAsyncContextManager[Sightings]:
+    """When each of these services, all of one namespace, was seen with a status."""
+    space = objects.namespace(services[0])
+    return sightings.watching(api, "InferenceService", space, sightings.service_with_status)
 
 
-def await_statuses(operator: Operator, count: int) -> None:
-    """Until the operator wrote that many statuses of services: the last thing that it does for one."""
+def memory_mib(told: Metrics) -> float:
+    """Resident memory."""
+    return told.total("process_resident_memory_bytes") / 2**20
+
+
+def await_quiet(operator: Operator) -> None:
+    """Until it has hardly used the CPU for some time. Asking itself would keep it busy."""
+    seen = [(time.monotonic(), cpu_seconds(operator.process.pid))]
 
     def missing() -> str | None:
-        found = statuses_written(operator)
-        return None if found >= count else f"{found} of {count} statuses were written"
+        now, used = time.monotonic(), cpu_seconds(operator.process.pid)
+        if used - seen[-1][1] > QUIET_CPU_SECONDS:
+            seen.append((now, used))
+        quiet = now - seen[-1][0]
+        return None if quiet > QUIET_SECONDS else f"the operator was at work {quiet:.1f} s ago"
 
     wait.until(missing, PATIENCE_SECONDS)
 

@@ -76,6 +76,12 @@ class ControlPlane:
         statuses = objects.status(pod).get("containerStatuses") or ()
         return sum(int(status.get("restartCount", 0)) for status in statuses)
 
+    def bugs(self) -> float:
+        """Reconciles that failed for a reason nobody foresaw, since this operator was started."""
+        path = f"/api/v1/namespaces/{release.NAMESPACE}/services/{release.RELEASE}-metrics:metrics/proxy/metrics"
+        lines = self.api.http.get(path).raise_for_status().text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("mainspring_reconcile_bugs_total{"))
+
     def kill(self, killer: Space) -> None:
         """SIGKILL, and waits until the kubelet has started it again. `killer`: where `start_killer` was called."""
         before = self.pod()

@@ -35,6 +35,7 @@ def test_each_fault_is_named_with_what_to_do(space: Space) -> None:
         from_file("absent-column", "good.csv", columns=[*COLUMNS, {"name": "weight", "type": "Float"}]),
         from_file("empty", "empty.csv"),
         from_file("no-key", "gone.csv"),
+        from_file("no-secret", "good.csv", source={"uri": "s3://lake/a.csv", "credentialsSecret": "lake-reader"}),
     )
     # The field of the spec that was mistyped, what it said, and the column that was probably meant.
     space.failed("Dataset", "typo", "MissingColumn", ["spec.target", "'kindd'", "did you mean 'kind'?"])
@@ -46,6 +47,7 @@ def test_each_fault_is_named_with_what_to_do(space: Space) -> None:
     space.failed("Dataset", "absent-column", "MissingColumn", ["spec.columns[2].name", "'weight'"])
     space.failed("Dataset", "empty", "NoRows", ["spec.source"])
     space.failed("Dataset", "no-key", "SourceNotFound", ["files/gone.csv", "spec.source.configMap", "next try in"])
+    space.failed("Dataset", "no-secret", "CreateContainerConfigError", ['secret "lake-reader" not found'])
     assert not space.every("DatasetVersion")
     # A check whose SQL is wrong is a check that was not passed.
     space.apply(

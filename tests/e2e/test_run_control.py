@@ -32,6 +32,7 @@ def test_suspend_deadline_and_retries(space: Space, control_plane: ControlPlane)
         manifests.run("stopped", estimator=FOREST),
         manifests.run("slow", container=container(WAITS), deadline="15s"),
         manifests.run("failing", container=container("import sys; sys.exit(3)"), retries=1),
+        manifests.run("no-image", container={"image": "localhost/mainspring/no-such-image:1"}),
         manifests.run("unknown", estimator={"class": "sklearn.ensemble.RandomForest"}),
         manifests.run("wrong", estimator={"class": manifests.LOGISTIC, "params": {"C": "much"}}),
     )
@@ -39,10 +40,17 @@ def test_suspend_deadline_and_retries(space: Space, control_plane: ControlPlane)
 
     space.failed("TrainingRun", "slow", "DeadlineExceeded", ["spec.deadline"])
     failed = space.failed(
-        "TrainingRun", "failing", "ContainerFailed", ["after 2 attempts", "exit code 3", "kubectl logs"]
+        "TrainingRun",
+        "failing",
+        "ContainerFailed",
+        ["after 2 attempts", "exit code 3", "kubectl logs"],
     )
     assert [a["outcome"] for a in failed["status"]["attempts"]] == ["Failed", "Failed"]
     assert [a["exitCode"] for a in failed["status"]["attempts"]] == [3, 3]
+
+    space.failed(
+        "TrainingRun", "no-image", "ImagePullBackOff", ["no-image-train-1", "localhost/mainspring/no-such-image:1"]
+    )
 
     # Trying again would not help: one attempt, and the field is named.
     unknown = space.failed(

@@ -58,6 +58,10 @@ class Metrics:
         wanted = labels.items()
         return sum(s.value for s in self._samples if s.name == name and wanted <= s.labels.items())
 
+    def tells(self, sample: str, /, **labels: str) -> bool:
+        """There is a sample of that name that has these labels."""
+        return any(s.name == sample and labels.items() <= s.labels.items() for s in self._samples)
+
     def requests(self, *verbs: str, **labels: str) -> int:
         """Requests to the API server with one of these verbs."""
         return int(sum(self.total("mainspring_api_requests_total", verb=verb, **labels) for verb in verbs))

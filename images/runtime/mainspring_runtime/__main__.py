@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Sequence
 from types import TracebackType
 
+from mainspring_runtime import stopping
 from mainspring_runtime.errors import JobError, PermanentError, RetryableError
 
 COMMANDS = {
@@ -61,4 +62,6 @@ def report_bug(kind: type[BaseException], error: BaseException, trace: Traceback
 
 if __name__ == "__main__":
     sys.excepthook = report_bug
+    if sys.argv[1:2] != ["serve"]:  # the server answers what it has begun before it ends
+        stopping.exit_on_sigterm()
     sys.exit(main(sys.argv[1:]))

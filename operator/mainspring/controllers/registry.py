@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mainspring.api.v1alpha1.common import LABEL_SERVICE
 from mainspring.controllers.dataset import DatasetController
 from mainspring.controllers.datasetversion import DatasetVersionController
 from mainspring.controllers.inferenceservice import InferenceServiceController
@@ -13,6 +14,8 @@ from mainspring.kube.client import Api
 from mainspring.kube.store import Store
 from mainspring.plan.common.settings import Settings
 
+# The cache finds the pods of one service among those of all.
+INDEXED_LABELS = (LABEL_SERVICE,)
 CONTROLLERS = (
     DatasetController,
     DatasetVersionController,

@@ -91,7 +91,7 @@ class Tenants:
             self.queue.add_after(namespace, backoff.delay(self._failures[namespace], limit=30.0))
 
     def _is_used(self, namespace: str) -> bool:
-        return any(self._store.select(resource.kind, namespace) for resource in OURS)
+        return any(self._store.has(resource.kind, namespace) for resource in OURS)
 
     async def serve(self, namespace: str) -> None:
         """The account first, then the Secret: whoever has the Secret can use it."""

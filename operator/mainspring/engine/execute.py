@@ -115,9 +115,14 @@ class Executor:
 
 
 def verdict_event(before: Object, after: Object) -> Event | None:
-    """An Event when what `Ready` says has changed; each verdict is told once."""
+    """An Event when what `Ready` says has changed; each verdict is told once.
+
+    That an object is in progress when it was just made is no news, and an eighth of what a new service costs.
+    """
     old, new = objects.condition(before, conditions.READY), objects.condition(after, conditions.READY)
     if new is None or (old and (old["status"], old["reason"]) == (new["status"], new["reason"])):
+        return None
+    if old is None and objects.condition_is(after, conditions.RECONCILING):
         return None
     warning = objects.condition_is(after, conditions.STALLED)
     return Event(new["reason"], new["message"], "Warning" if warning else "Normal")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import prometheus_client as prometheus
 
 from mainspring.plan.common import objects
-from mainspring.plan.common.objects import Object, Ref
+from mainspring.plan.common.objects import Object
 
 RECONCILE_SECONDS = prometheus.Histogram(
     "mainspring_reconcile_seconds",
@@ -25,10 +25,11 @@ LAST_EVENT = prometheus.Gauge("mainspring_watch_last_event_timestamp_seconds", "
 LEADING = prometheus.Gauge("mainspring_leading", "1 while this process holds the Lease.")
 
 
-def observe_readiness(obj: Object) -> None:
+def observe_readiness(obj: Object, gone: bool = False) -> None:
+    """What is told of an object of ours, as long as it is there."""
     target = objects.ref(obj)
-    OBJECT_READY.labels(target.kind, target.namespace, target.name).set(objects.condition_is(obj, "Ready"))
-
-
-def forget(target: Ref) -> None:
-    OBJECT_READY.remove(target.kind, target.namespace, target.name)
+    names = (target.kind, target.namespace, target.name)
+    if gone:
+        OBJECT_READY.remove(*names)
+    else:
+        OBJECT_READY.labels(*names).set(objects.condition_is(obj, "Ready"))

@@ -6,9 +6,9 @@ or kubeconfig, with refresh). The simulation has another.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
+from collections.abc import AsyncGenerator
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -19,10 +19,16 @@ from kubernetes.aio import config as kubernetes_config
 
 from mainspring.api.v1alpha1.common import FIELD_MANAGER
 from mainspring.kube import errors, resources
+from mainspring.kube.resources import Resource
 from mainspring.plan.common.objects import Manifest, Object, Ref, ref
 
-TIMEOUT_SECONDS = 20
-MAX_CONNECTIONS = 32
+TIMEOUT = aiohttp.ClientTimeout(total=20)
+# The server ends a watch after this time; until then it says at least every minute that it is alive.
+WATCH_SECONDS = 300
+WATCH_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=75)
+PAGE_OBJECTS = 100
+# None: each watch holds a connection for itself, and no more requests are under way than there are workers.
+CONNECTIONS_LIMIT = 0
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
@@ -49,7 +55,7 @@ async def connect() -> Client:
     else:
         path = os.environ.get("KUBECONFIG")
         await kubernetes_config.load_kube_config(path, client_configuration=configuration)  # type: ignore[no-untyped-call]
-    configuration.connection_pool_maxsize = MAX_CONNECTIONS
+    configuration.connection_pool_maxsize = CONNECTIONS_LIMIT
     # Otherwise every request looks for a proxy, and reads ~/.netrc in a thread. kopf's watches use no proxy either.
     configuration.client_session_kwargs = {"trust_env": False}
     return Client(kubernetes_client.ApiClient(configuration))
@@ -69,8 +75,33 @@ class Client:
     async def list_objects(self, kind: str, namespace: str = "", **query: str) -> list[Object]:
         resource = resources.BY_KIND[kind]
         answer = await self.request("GET", resource.path(namespace), kind, query=query)
-        known = {"kind": kind, "apiVersion": resource.api_version}
-        return [{**known, **item} for item in answer.get("items") or ()]
+        return [resource.complete(item) for item in answer.get("items") or ()]
+
+    async def pages(self, resource: Resource, namespace: str, selector: str) -> AsyncGenerator[dict[str, Any], None]:
+        """A list of everything, in pieces: raw lists with `items` and `metadata.resourceVersion`."""
+        query = {"limit": str(PAGE_OBJECTS), "labelSelector": selector}
+        while True:
+            page = await self.request("GET", resource.path(namespace), resource.kind, query=query)
+            yield page
+            if not (more := page["metadata"].get("continue")):
+                return
+            query["continue"] = more
+
+    async def watch(
+        self, resource: Resource, namespace: str, selector: str, since: str
+    ) -> AsyncGenerator[dict[str, Any], None]:
+        """What happened after that resourceVersion, as it happens, until the server ends the stream."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        query |= {"labelSelector": selector, "resourceVersion": since}
+        try:
+            async with await self._open("GET", resource.path(namespace), query, limits=WATCH_TIMEOUT) as response:
+                REQUESTS.labels("WATCH", resource.kind, str(response.status)).inc()
+                if response.status >= 400:
+                    raise errors.from_status(response.status, _decode(await response.read()))
+                async for line in response.content:
+                    yield json.loads(line)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise errors.Transient(f"WATCH {resource.plural}: {type(error).__name__} {error}") from error
 
     async def create(self, manifest: Manifest) -> Object:
         resource = resources.BY_KIND[manifest["kind"]]
@@ -112,27 +143,36 @@ class Client:
         query: dict[str, str] | None = None,
     ) -> dict[str, Any]:
         """One request; raises a `KubeError` for anything but success."""
-        url = self._transport.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         try:
-            answer = await self._send(verb, url, body, content_type)
+            async with await self._open(verb, path, query, body, content_type) as response:
+                code, data = response.status, _decode(await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             REQUESTS.labels(verb, kind, "error").inc()
             raise errors.Transient(f"{verb} {path}: {type(error).__name__} {error}") from error
-        code, data = answer
         REQUESTS.labels(verb, kind, str(code)).inc()
         if code >= 400:
             raise errors.from_status(code, data)
         return data
 
-    async def _send(self, verb: str, url: str, body: Manifest | None, content_type: str) -> tuple[int, dict[str, Any]]:
+    async def _open(
+        self,
+        verb: str,
+        path: str,
+        query: dict[str, str] | None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        limits: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> aiohttp.ClientResponse:
+        """The beginning of an answer; leaving it with `async with` gives the connection back."""
+        given = urlencode({key: value for key, value in (query or {}).items() if value})
+        url = f"{self._transport.configuration.host}{path}" + (f"?{given}" if given else "")
         headers = {"Content-Type": content_type, "Accept": "application/json", "User-Agent": "mainspring"}
         await self._transport.update_params_for_auth(headers, [], ["BearerToken"], "", verb, None)
-        async with asyncio.timeout(TIMEOUT_SECONDS):
-            response = await self._transport.rest_client.request(
-                verb, url, headers=headers, body=body, _request_timeout=TIMEOUT_SECONDS
-            )
-            data = await response.read()
-        return response.status, _decode(data)
+        answer = await self._transport.rest_client.request(
+            verb, url, headers=headers, body=body, _request_timeout=limits
+        )
+        response: aiohttp.ClientResponse = answer.response
+        return response
 
 
 def _decode(data: bytes) -> dict[str, Any]:

@@ -5,6 +5,7 @@ KubeError
 ├── NotFound         404
 ├── AlreadyExists    409 on create
 ├── Conflict         409 on a fenced write: the cache was old
+├── Gone             410: that resourceVersion is forgotten, list again
 ├── NameTaken        a stranger's object has the name of our child
 └── Refused          400, 403, 422: quota, admission, RBAC or an invalid object
 """
@@ -38,6 +39,10 @@ class Conflict(KubeError):
     pass
 
 
+class Gone(KubeError):
+    """Too much happened since that resourceVersion, or too long ago."""
+
+
 class NameTaken(KubeError):
     """Heals when the stranger's object is renamed or removed."""
 
@@ -64,6 +69,8 @@ def from_status(code: int, body: dict[str, Any]) -> KubeError:
         return NotFound(message, code, reason)
     if code == 409:
         return (AlreadyExists if reason == "AlreadyExists" else Conflict)(message, code, reason)
+    if code == 410:
+        return Gone(message, code, reason)
     # 401 is transient: the token is being rotated.
     if code in (401, 408, 429) or code >= 500:
         return Transient(message, code, reason)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mainspring.api.v1alpha1 import KINDS
 from mainspring.api.v1alpha1.common import GROUP, VERSION
@@ -25,6 +27,10 @@ class Resource:
         scope = f"/namespaces/{namespace}" if namespace else ""
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{root}{scope}/{self.plural}{tail}"
+
+    def complete(self, obj: Mapping[str, Any]) -> dict[str, Any]:
+        """Items of a list come without kind and apiVersion."""
+        return {**obj, "kind": self.kind, "apiVersion": self.api_version}
 
 
 OURS = tuple(Resource(GROUP, VERSION, kind.plural, kind.kind) for kind in KINDS)

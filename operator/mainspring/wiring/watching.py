@@ -1,38 +1,64 @@
-"""The watches: kopf lists and watches every kind, fills the cache, and says which keys to look at.
+"""The watches: what feeds the cache, and with it the work queue.
 
-`index` callbacks run for the whole initial list of every kind before any `event` handler does, so no reconcile ever
-decides from half a cache. Neither writes anything to the objects: no annotations, no finalizers, no events.
+Our own kinds are watched by kopf, whose handlers write nothing to the objects: no annotations, no finalizers, no events.
+Children are followed by informers of the engine: there are six of them for each service, and most of their changes are
+echoes of our own writes (docs/decisions/0007-children-by-informer.md). All is listed once before kopf begins.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import kopf
 
 from mainspring.api.v1alpha1.common import GROUP, LABEL_MANAGED_BY, VERSION
-from mainspring.engine import metrics
+from mainspring.engine.informer import Informer, Intake
 from mainspring.kube import client, errors
 from mainspring.kube.resources import CHILDREN, OURS, Resource
-from mainspring.kube.store import Store
-from mainspring.plan.common import objects
+from mainspring.plan.common.settings import Settings
 
 CRD_LOOK_SECONDS = 3.0
-OUR_KINDS = frozenset(resource.kind for resource in OURS)
+# By the API server: the pods of a big cluster never reach us.
+CHILDREN_SELECTOR = f"{LABEL_MANAGED_BY}=mainspring"
+ALL_NAMESPACES = ("",)
 log = logging.getLogger("mainspring.watching")
-Notice = Callable[[Mapping[str, Any]], None]
 
 
-def build_registry(store: Store, notice: Notice) -> kopf.OperatorRegistry:
-    """`notice` is called with every object that changed, after the cache took it over; it must not fail or wait."""
-    registry, filled = kopf.OperatorRegistry(), asyncio.Event()
+def build_informers(api: client.Client, intake: Intake, settings: Settings) -> tuple[list[Informer], list[Informer]]:
+    """Those of our kinds, which only list, and those of the children."""
+    namespaces = settings.watch_namespaces or ALL_NAMESPACES
+    ours = [Informer(api, intake, resource, space) for resource in OURS for space in namespaces]
+    children = [
+        Informer(api, intake, resource, space, CHILDREN_SELECTOR) for resource in CHILDREN for space in namespaces
+    ]
+    return ours, children
+
+
+async def follow_ours(
+    intake: Intake, settings: Settings, missed: Callable[[], None], begun: asyncio.Event, stop: asyncio.Event
+) -> None:
+    """kopf, until `stop`. `missed` is called when changes were lost: our kinds have to be listed again."""
+    await kopf.operator(
+        registry=build_registry(intake, missed),
+        settings=build_settings(),
+        standalone=True,
+        # kopf would ask the system for the user's name, and a container's user has none.
+        identity=cast(Any, "mainspring"),
+        clusterwide=not settings.watch_namespaces,
+        namespaces=settings.watch_namespaces,
+        ready_flag=begun,
+        stop_flag=stop,
+    )
+
+
+def build_registry(intake: Intake, missed: Callable[[], None]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
     kopf.on.login(id="login", registry=registry)(_login)
-    for resource in (*OURS, *CHILDREN):
-        _watch(registry, resource, store, notice, filled)
+    for resource in OURS:
+        _watch(registry, resource, intake, missed)
     return registry
 
 
@@ -41,46 +67,23 @@ def _login(**kwargs: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
 
 
-def _watch(
-    registry: kopf.OperatorRegistry, resource: Resource, store: Store, notice: Notice, filled: asyncio.Event
-) -> None:
-    # Coroutines, although they wait for nothing: kopf runs plain functions in threads, and the cache has no locks.
-    async def fill(body: kopf.Body, **_: Any) -> None:
-        store.put(_complete(dict(body), resource))
-
-    async def changed(event: Mapping[str, Any], **_: Any) -> None:
-        filled.set()
-        metrics.LAST_EVENT.labels(resource.kind).set(time.time())
-        obj = _complete(event["object"], resource)
-        if event.get("type") == "DELETED":
-            store.remove(obj)
-            _forget(obj)
+def _watch(registry: kopf.OperatorRegistry, resource: Resource, intake: Intake, missed: Callable[[], None]) -> None:
+    # A coroutine, although it waits for nothing: kopf runs plain functions in threads, and the cache has no locks.
+    async def happened(event: kopf.RawEvent, memo: kopf.Memo, **_: Any) -> None:
+        obj = resource.complete(event["object"])
+        if event["type"] == "DELETED":
+            intake.removal(obj)
+        elif event["type"] is not None:
+            intake.change(obj)
         else:
-            store.put(obj)
-            _tell(obj)
-        notice(obj)
-
-    def is_filling(**_: Any) -> bool:
-        return not filled.is_set()
+            intake.listing(obj)
+            # kopf lists once more when its watch was away for too long, and does not say what has gone meanwhile.
+            if memo.get("known"):
+                missed()
+        memo["known"] = True
 
     group, version, plural = resource.group, resource.version, resource.plural
-    kopf.index(group=group, version=version, plural=plural, id="cache", registry=registry, when=is_filling)(fill)
-    kopf.on.event(group=group, version=version, plural=plural, id=f"watch-{plural}", registry=registry)(changed)
-
-
-def _complete(obj: Mapping[str, Any], resource: Resource) -> dict[str, Any]:
-    """Items of a list come without kind and apiVersion."""
-    return {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
-
-
-def _tell(obj: Mapping[str, Any]) -> None:
-    if obj["kind"] in OUR_KINDS:
-        metrics.observe_readiness(obj)
-
-
-def _forget(obj: Mapping[str, Any]) -> None:
-    if obj["kind"] in OUR_KINDS:
-        metrics.forget(objects.ref(obj))
+    kopf.on.event(group=group, version=version, plural=plural, id=f"watch-{plural}", registry=registry)(happened)
 
 
 async def await_kinds(api: client.Client) -> None:
@@ -102,13 +105,13 @@ async def _served(api: client.Client, path: str) -> set[str]:
 class _NoMemory(kopf.DiffBaseStorage):
     """kopf would copy every object of every event to find out what changed; nobody asks, and nothing may be written."""
 
-    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:  # noqa: ARG002
+    def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence()
 
-    def fetch(self, *, body: kopf.Body) -> None:  # noqa: ARG002
+    def fetch(self, **_: Any) -> None:
         return None
 
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:  # noqa: ARG002
+    def store(self, **_: Any) -> None:
         return None
 
 
@@ -120,11 +123,6 @@ def build_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
     settings.watching.connect_timeout = 10
-    for resource in CHILDREN:
-        # Filtered by the API server: the pods of a big cluster never reach us.
-        settings.watching.label_selectors[
-            f"{resource.plural}.{resource.group}" if resource.group else resource.plural
-        ] = f"{LABEL_MANAGED_BY}=mainspring"
     # Would need the right to list CRDs and namespaces; `await_kinds` is all that we want of it.
     settings.scanning.disabled = True
     return settings

@@ -41,6 +41,7 @@ def reason(*pods: dict[str, Any], deployment: dict[str, Any] = DEPLOYMENT) -> st
         (ended(1, restarts=0, message='{"message": "no reason"}'), None),
         (ended(1, restarts=0, message='{"reason": "not one word"}'), None),
         ({"state": {"waiting": {"reason": "ImagePullBackOff"}}, "image": "runtime:1"}, "ImagePullBackOff"),
+        ({"state": {"waiting": {"reason": "ErrImagePull"}}, "image": "runtime:1"}, "ImagePullBackOff"),
         (
             {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": "no secret"}}},
             "CreateContainerConfigError",

@@ -120,6 +120,7 @@ def test_what_a_cache_may_not_have_seen_yet(
         ([], [], None),
         ([], ["exceeded quota: small"], "QuotaExceeded"),
         ([pod(waiting={"reason": "ImagePullBackOff", "message": "m"})], [], "ImagePullBackOff"),
+        ([pod(waiting={"reason": "ErrImagePull", "message": "m"})], [], "ImagePullBackOff"),
         ([pod(waiting={"reason": "ContainerCreating"})], [], None),
         (
             [pod(status={"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]})],
@@ -264,3 +265,13 @@ def test_a_finished_job_tells_when() -> None:
     state = jobs.read_job(finished("Complete"), [pod(**ended(0))], None)
     assert (state.started_at, state.finished_at) == (builders.at(0), builders.at(1))
     assert objects.parse_time(state.finished_at or "") - NOW == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [("ErrImagePull", "Stalled"), ("CreateContainerConfigError", "Stalled"), ("Unschedulable", "Reconciling")],
+)
+def test_what_somebody_has_to_correct_is_stalled(reason: str, state: str) -> None:
+    waiting = jobs.read_job(builders.job("j", OWNER), [pod(waiting={"reason": reason, "message": "m"})], None).waiting
+    assert waiting is not None
+    assert waiting.verdict("j").state == state

@@ -162,12 +162,13 @@ def _job_volumes(request: JobRequest) -> list[Manifest]:
     return [{"name": "task", "configMap": task}, {"name": "token", "projected": {"sources": token}}]
 
 
-# What does not pass by itself: somebody has to correct an image or make room. Kubernetes tries on meanwhile.
+# What does not pass by itself: somebody has to correct an image, make a Secret or make room. Kubernetes tries on meanwhile.
 BLOCKING = frozenset(
     {
         "ImagePullBackOff",
         "InvalidImageName",
         "ErrImageNeverPull",
+        "CreateContainerConfigError",
         "QuotaExceeded",
         "PodSecurityViolation",
         "PodsRefused",
@@ -284,7 +285,7 @@ def _outcome(job: Object, pod: Object | None, terminated: Mapping[str, Any], sta
     failed = objects.condition(job, "Failed") or {}
     if failed.get("reason") == "DeadlineExceeded":
         return _failure(
-            "DeadlineExceeded", "it ran longer than its deadline: raise spec.deadline or give it more resources"
+            "DeadlineExceeded", "it ran longer than spec.deadline: raise that or spec.resources in a new run"
         )
     parsed = _parsed(terminated.get("message"))
     if parsed and parsed.message and WORD.fullmatch(parsed.reason):
@@ -323,7 +324,8 @@ def _waiting(pod: Object | None, told: Sequence[str]) -> Waiting | None:
     for status in every:
         waiting = (status.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            return Waiting(waiting["reason"], str(waiting.get("message", status.get("image", ""))))
+            reason = refusals.waiting_reason(waiting["reason"])
+            return Waiting(reason, str(waiting.get("message", status.get("image", ""))))
     scheduled = objects.condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         return Waiting(str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", "")))

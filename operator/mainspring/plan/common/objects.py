@@ -17,7 +17,7 @@ Object = Mapping[str, Any]
 Manifest = dict[str, Any]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Ref:
     """Names one object; also the key of the work queue."""
 

@@ -29,5 +29,10 @@ def pod_message(message: str) -> str:
     return explain(pod_reason(message), _POD.sub("", message))
 
 
+def waiting_reason(reason: str) -> str:
+    """Of a container. The kubelet says the two in turns, for as long as an image cannot be pulled."""
+    return "ImagePullBackOff" if reason == "ErrImagePull" else reason
+
+
 def explain(reason: str, message: str) -> str:
     return f"{message} ({HINTS[reason]})" if reason in HINTS else message

@@ -68,7 +68,8 @@ def _cannot_start(status: Mapping[str, Any]) -> Failure | None:
     waiting = (status.get("state") or {}).get("waiting") or {}
     reason = waiting.get("reason")
     if reason in CANNOT_PULL:
-        return Failure(reason, f"the image {status.get('image')} cannot be pulled: {waiting.get('message', '')}"[:2000])
+        text = f"the image {status.get('image')} cannot be pulled: {waiting.get('message', '')}"
+        return Failure(refusals.waiting_reason(reason), text[:2000])
     if reason in ("CreateContainerConfigError", "CreateContainerError"):
         return Failure(reason, str(waiting.get("message", ""))[:2000])
     return None
