@@ -83,7 +83,9 @@ class Lab:
     def await_champion(self) -> None:
         """Until the operator has looked at the Model; a service that comes earlier waits for that and says so."""
         model = population.model(self.namespace)
-        self.await_true("the Model has a champion", lambda: bool(objects.status(self.server.get(model)).get("champion")))
+        self.await_true(
+            "the Model has a champion", lambda: bool(objects.status(self.server.get(model)).get("champion"))
+        )
 
     def await_true(self, what: str, holds: Callable[[], bool]) -> None:
         wait.until(lambda: None if holds() else f"not yet: {what}\n{self.told()}", PATIENCE_SECONDS)

@@ -12,6 +12,7 @@ from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
 from mainspring.api.v1alpha1.common import Resources
+from mainspring_runtime import cgroups
 from mainspring_runtime.serve import cpu
 
 UNLIMITED_THREADS = 4  # without any limit or request; the node's number would differ from node to node
@@ -19,7 +20,7 @@ UNLIMITED_THREADS = 4  # without any limit or request; the node's number would d
 
 def available(resources: Resources | None) -> int:
     """The CPU limit of the container; without one, what the run asks for; at least 1, at most what the machine has."""
-    if cpu.cpu_quota() is not None:
+    if cgroups.cpu_quota() is not None:
         return cpu.thread_count()
     asked = _asked(resources)
     return max(1, min(UNLIMITED_THREADS if asked is None else asked, len(os.sched_getaffinity(0))))

@@ -73,6 +73,11 @@ class Tenants:
         if (namespace in self._served) != self._is_used(namespace):
             self.queue.add(namespace)
 
+    def resync(self) -> None:
+        """Makes good what somebody deleted meanwhile: Secrets are not watched."""
+        for namespace in self._served:
+            self.queue.add(namespace)
+
     async def work(self) -> None:
         while (namespace := await self.queue.get()) is not None:
             try:

@@ -37,6 +37,7 @@ class Leader:
         self._identity = identity
         self._clock = clock or (lambda: datetime.now(UTC))
         self._renewed: datetime | None = None
+        self._seen: tuple[str, datetime] = ("", self._clock())  # the other's Lease, and since when it has been that one
 
     async def acquire(self) -> None:
         """Returns once this process holds the Lease."""
@@ -84,8 +85,10 @@ class Leader:
         spec = lease.get("spec") or {}
         if spec.get("holderIdentity") in (None, "", self._identity):
             return True
-        renewed = datetime.fromisoformat(spec["renewTime"].replace("Z", "+00:00"))
-        return self._clock() - renewed > timedelta(seconds=spec.get("leaseDurationSeconds", LEASE_SECONDS))
+        # By our own clock: the holder may be on a node where it is earlier or later.
+        if lease["metadata"]["resourceVersion"] != self._seen[0]:
+            self._seen = (lease["metadata"]["resourceVersion"], self._clock())
+        return self._clock() - self._seen[1] > timedelta(seconds=spec.get("leaseDurationSeconds", LEASE_SECONDS))
 
     async def _read(self) -> dict[str, Any] | None:
         try:

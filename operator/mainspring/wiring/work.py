@@ -88,6 +88,7 @@ class Work:
             for informer in self._ours:
                 await informer.list_until_done()
             self._runner.resync()
+            self._namespaces.resync()
 
 
 async def _listen_after(begun: asyncio.Event, listen: Callable[[], None]) -> None:

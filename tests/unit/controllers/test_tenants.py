@@ -88,6 +88,16 @@ async def test_what_is_served_is_not_served_again() -> None:
     assert [w.split()[0] for w in world.api.writes] == ["apply"]
 
 
+async def test_credentials_that_somebody_deleted_come_back_with_the_next_resync() -> None:
+    world = World()
+    world.add()
+    await world.settle()
+    world.server.delete(SECRET)
+    world.tenants.resync()
+    await world.settle()
+    assert SECRET in world.server.objects
+
+
 async def test_a_users_own_secret_is_never_written_nor_removed() -> None:
     world = World()
     metadata = {"name": SECRET.name, "namespace": "lab"}

@@ -79,6 +79,16 @@ async def test_the_second_waits_until_the_lease_has_run_out() -> None:
     assert api.lease["spec"]["leaseTransitions"] == 2
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_clocks_that_differ_neither_hasten_nor_delay_a_takeover(hours: int) -> None:
+    api = Leases()
+    await candidate(api, "a").acquire()
+    started = asyncio.get_running_loop().time()
+    await Leader(api, "system", "operator", "b", lambda: now() + timedelta(hours=hours)).acquire()
+    waited = asyncio.get_running_loop().time() - started
+    assert leader.LEASE_SECONDS < waited <= leader.LEASE_SECONDS + leader.RETRY_SECONDS + 0.1
+
+
 async def test_of_two_at_once_one_is_refused() -> None:
     api = Leases()
     done, waiting = await asyncio.wait(

@@ -1,13 +1,13 @@
-"""What the container may use. The node's numbers are wrong inside a pod, so they come from the control group."""
+"""How much DuckDB may take of what the container may use."""
 
 from __future__ import annotations
 
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
-CGROUP_ROOT = Path("/sys/fs/cgroup")
+from mainspring_runtime import cgroups
+
 MIB = 1024 * 1024
 # What the interpreter, the libraries, row groups and one column take beside DuckDB's own buffers (measured: 170 to 250 MiB).
 RESERVED_BYTES = 384 * MIB
@@ -37,40 +37,12 @@ class Limits:
         return max(1, min(self.cpus, self.database_bytes // BYTES_PER_THREAD))
 
 
-def current(root: Path = CGROUP_ROOT) -> Limits:
-    """The limits of this container (control groups v2 or v1); without any, those of the machine."""
+def current() -> Limits:
+    """The limits of this container; without any, those of the machine."""
     available = len(os.sched_getaffinity(0))
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    cpus = _cpus(root)
-    memory = _first_number(root / "memory.max", root / "memory/memory.limit_in_bytes")
+    quota, memory = cgroups.cpu_quota(), cgroups.memory_limit()
     return Limits(
-        cpus=min(available, max(1, math.ceil(cpus))) if cpus else available,
+        cpus=min(available, max(1, math.ceil(quota))) if quota else available,
         memory_bytes=min(physical, memory) if memory else physical,
     )
-
-
-def _cpus(root: Path) -> float | None:
-    unified = _words(root / "cpu.max")
-    if len(unified) == 2:
-        return _ratio(unified[0], unified[1])
-    quota, period = _words(root / "cpu/cpu.cfs_quota_us"), _words(root / "cpu/cpu.cfs_period_us")
-    return _ratio(quota[0], period[0]) if quota and period else None
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    return int(quota) / int(period) if quota.isdigit() else None
-
-
-def _first_number(*paths: Path) -> int | None:
-    for path in paths:
-        words = _words(path)
-        if words and words[0].isdigit():
-            return int(words[0])
-    return None
-
-
-def _words(path: Path) -> list[str]:
-    try:
-        return path.read_text().split()
-    except OSError:
-        return []

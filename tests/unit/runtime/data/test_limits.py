@@ -1,55 +1,35 @@
-"""CPU and memory of the container, not of the node."""
+"""How much of the container DuckDB gets."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import pytest
 
+from mainspring_runtime import cgroups
 from mainspring_runtime.data import durations
 from mainspring_runtime.data.limits import MIB, Limits, current
 
-
-def write(root: Path, files: dict[str, str]) -> Path:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    return root
+MACHINE_BYTES = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @pytest.mark.parametrize(
-    ("files", "cpus", "memory"),
+    ("quota", "memory", "limits"),
     [
-        ({"cpu.max": "50000 100000\n", "memory.max": "536870912\n"}, 1, 536870912),
-        ({"cpu.max": "100000 100000\n", "memory.max": "max\n"}, 1, None),
-        (
-            {
-                "cpu/cpu.cfs_quota_us": "70000\n",
-                "cpu/cpu.cfs_period_us": "100000\n",
-                "memory/memory.limit_in_bytes": "1048576\n",
-            },
-            1,
-            1048576,
-        ),
-        ({"cpu.max": "max 100000\n"}, None, None),
-        (
-            {
-                "cpu/cpu.cfs_quota_us": "-1\n",
-                "cpu/cpu.cfs_period_us": "100000\n",
-                "memory/memory.limit_in_bytes": "9223372036854771712\n",
-            },
-            None,
-            None,
-        ),
-        ({}, None, None),
+        (0.7, 512 * MIB, Limits(1, 512 * MIB)),
+        (1.5, None, Limits(2, MACHINE_BYTES)),
+        # Version 1 says so when there is no limit.
+        (None, 9223372036854771712, Limits(3, MACHINE_BYTES)),
+        (None, None, Limits(3, MACHINE_BYTES)),
     ],
 )
-def test_limits_come_from_the_control_group(
-    tmp_path: Path, files: dict[str, str], cpus: int | None, memory: int | None
+def test_limits_are_the_containers_or_else_the_machines(
+    monkeypatch: pytest.MonkeyPatch, quota: float | None, memory: int | None, limits: Limits
 ) -> None:
-    machine = current(tmp_path / "absent")
-    found = current(write(tmp_path, files))
-    assert found == Limits(cpus or machine.cpus, memory or machine.memory_bytes)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(cgroups, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(cgroups, "memory_limit", lambda: memory)
+    assert current() == limits
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from mainspring.api.v1alpha1.common import Resources
-from mainspring_runtime import threads
+from mainspring_runtime import cgroups, threads
 from mainspring_runtime.serve import cpu
 
 CPUS = len(os.sched_getaffinity(0))
@@ -32,12 +32,12 @@ def test_cpu_quantities_are_read_as_kubernetes_reads_them(quantity: str | int, c
 def test_without_a_limit_of_the_container_the_run_decides(
     monkeypatch: pytest.MonkeyPatch, resources: Resources | None, wanted: int
 ) -> None:
-    monkeypatch.setattr(cpu, "cpu_quota", lambda: None)
+    monkeypatch.setattr(cgroups, "cpu_quota", lambda: None)
     assert threads.available(resources) == min(wanted, CPUS)
 
 
 def test_the_limit_of_the_container_wins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "cpu_quota", lambda: 1.0)
+    monkeypatch.setattr(cgroups, "cpu_quota", lambda: 1.0)
     monkeypatch.setattr(cpu, "thread_count", lambda: 1)
     assert threads.available(Resources(requests={"cpu": "64"})) == 1
 
