@@ -68,7 +68,8 @@ async def _apply(_: Stage, api: client.Client, manifest: Manifest) -> None:
 async def _plain(found: Stage, api: client.Client, manifest: Manifest) -> None:
     made = await api.apply(manifest, "kubectl")
     plan = population.first_plan(made, found.settings)
-    await api.create(plan.apply[-1])
+    (deployment,) = [child for child in plan.apply if child["kind"] == "Deployment"]
+    await api.create(deployment)
     await api.apply_status({**population.named(made), "status": plan.status})
 
 

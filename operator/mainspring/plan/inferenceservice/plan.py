@@ -81,11 +81,13 @@ def _stable_hash(observed: Observed) -> str:
     return selected if found is not None and found.ready > 0 else ""
 
 
-def _children(situation: Situation, selects: str) -> tuple[Manifest, ...]:
+def _children(situation: Situation, selects: str, *deployments: Manifest) -> tuple[Manifest, ...]:
+    """In this order a Deployment comes as soon as all that could stop it is known, and long before its pods answer."""
     observed = situation.observed
     return (
         builders.build_account(observed),
         builders.build_service(observed, selects),
+        *deployments,
         builders.build_network_policy(observed),
         builders.build_disruption_budget(observed),
     )
@@ -95,9 +97,9 @@ def _roll_out(situation: Situation) -> Plan:
     """The wanted revision comes up at full size beside the stable one."""
     observed, version = situation.observed, situation.observed.version
     assert version is not None
-    children = _children(situation, situation.stable_hash or situation.wanted)
-    if situation.candidate is None:
-        children = (*children, builders.build_deployment(observed, version, situation.wanted, situation.size))
+    missing = situation.candidate is None
+    made = (builders.build_deployment(observed, version, situation.wanted, situation.size),) if missing else ()
+    children = _children(situation, situation.stable_hash or situation.wanted, *made)
     sizes = {situation.wanted: situation.size, situation.stable_hash: situation.size}
     failure = situation.candidate.failure if situation.candidate else None
     verdict = _roll_out_verdict(situation, failure)
