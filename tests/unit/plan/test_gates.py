@@ -84,7 +84,7 @@ def test_without_numbers_the_comparison_does_not_pass(found: tuple[ComparedMetri
 
 
 def test_the_rows_that_were_asked_for_count() -> None:
-    gate = {"metric": "roc_auc", "on": "Recent", "versusChampion": {}}
+    gate = {"metric": "roc_auc", "rows": "Recent", "versusChampion": {}}
     found = (compared(0.0, 0.1), compared(-0.5, -0.4, on="Recent"))
     assert judge(gate, *found, champion="tumours-v1")[0] == "Failed"
 

@@ -72,7 +72,7 @@ def _bounds(gate: Gate) -> str:
 def _versus(gate: Gate, rule: VersusChampion, compared: Sequence[ComparedMetric], champion: str) -> GateResult:
     if not champion:
         return _result(gate, PASSED, "there is no champion to compare with")
-    found = next((c for c in compared if c.metric == gate.metric and (gate.on is None or c.on == gate.on)), None)
+    found = next((c for c in compared if c.metric == gate.metric and (gate.rows is None or c.on == gate.rows)), None)
     if found is None or found.inconclusive or found.lower is None or found.upper is None:
         why = found.inconclusive if found and found.inconclusive else "it was not compared"
         return _result(gate, INCONCLUSIVE, f"{gate.metric} against {champion}: {why}")

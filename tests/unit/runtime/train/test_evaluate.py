@@ -163,7 +163,7 @@ def test_recent_rows_are_the_default_and_newer_than_the_champions_data(compare: 
     [
         (("roc_auc", "All"), {"champion_split_digest": "sha256:" + "6" * 64}, "split by different rules", 0),
         (("roc_auc", "All"), {"split_digest": None}, "split by different rules", 0),
-        (("roc_auc", "Recent"), {"champion_data_cut": None}, "on: Recent needs spec.timestamp", 0),
+        (("roc_auc", "Recent"), {"champion_data_cut": None}, "rows: Recent needs spec.timestamp", 0),
         (
             ("roc_auc", "Recent"),
             {"champion_data_cut": "2024-10-25T00:00:00Z"},
