@@ -104,7 +104,7 @@ def _owned(child: Manifest, owner: Object) -> Manifest:
 def _check(found: Stage, count: int) -> None:
     """Both made the same."""
     for space in (PLAIN, OPERATOR):
-        for kind in stage.CHILDREN:
+        for kind in population.CHILDREN:
             made = found.count(kind, space)
             assert made == count, f"{made} of {count} objects of kind {kind} were made in {space}"
 

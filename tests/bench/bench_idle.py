@@ -24,10 +24,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     options = parser.parse_args()
     with stage.opened() as found:
-        found.add_namespace(SPACE)
-        operator = found.start()
-        found.await_champion(SPACE)
-        found.populate(SPACE, options.objects)
+        operator = found.serve(SPACE, options.objects)
         stage.await_quiet(operator)
         before, first = operator.metrics(), found.revision()
         time.sleep(60 * options.minutes)  # the measurement itself

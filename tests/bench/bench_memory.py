@@ -20,9 +20,7 @@ def main() -> None:
     parser.add_argument("--objects", type=int, nargs="+", default=COUNTS)
     counts = sorted(parser.parse_args().objects)
     with stage.opened() as found:
-        found.add_namespace(SPACE)
-        operator, there, rows = found.start(), 0, []
-        found.await_champion(SPACE)
+        operator, there, rows = found.serve(SPACE, 0), 0, []
         for count in counts:
             found.populate(SPACE, count - there, there)
             there = count

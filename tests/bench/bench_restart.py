@@ -37,11 +37,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=TIMES)
     options = parser.parse_args()
     with stage.opened() as found:
-        found.add_namespace(SPACE)
-        operator = found.start()
-        found.await_champion(SPACE)
-        found.populate(SPACE, options.objects)
-        operator.terminate()
+        found.serve(SPACE, options.objects).terminate()
         restarts = [_restart(found, options.objects) for _ in range(options.times)]
     table.show(
         f"Restart over {options.objects} InferenceServices and their children (goal: 0 writes)",

@@ -17,10 +17,13 @@ from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
 from mainspring.plan.inferenceservice import plan
 from mainspring.plan.inferenceservice.observed import Observed
+from tests.apiserver.server import Server
 
 MODEL = "tumours"
 CHAMPION = f"{MODEL}-v1"
 DIGEST = "sha256:" + 64 * "a"
+# What the operator makes for each service.
+CHILDREN = ("ServiceAccount", "Service", "NetworkPolicy", "PodDisruptionBudget", "Deployment")
 PROMOTED_AT = "2026-01-31T06:00:00Z"
 
 
@@ -50,6 +53,12 @@ def champion(space: str) -> Manifest:
 
 def service(space: str, name: str) -> Manifest:
     return _manifest("InferenceService", space, name, {"model": {"name": MODEL}, "replicas": 1})
+
+
+def missing_champion(server: Server, space: str) -> str | None:
+    """None once the operator took the champion over."""
+    told = objects.status(server.get(model(space))).get("champion")
+    return None if told == CHAMPION else f"{space}: the champion is {told}"
 
 
 def named(made: Object) -> Manifest:

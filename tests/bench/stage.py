@@ -34,7 +34,6 @@ from tests.wiring.operator import Metrics, Operator, environment
 CLUSTER = "bench"
 OPERATOR_NAMESPACE = "mainspring-system"
 CONCURRENCY = 16
-CHILDREN = ("ServiceAccount", "Service", "NetworkPolicy", "PodDisruptionBudget", "Deployment")
 PATIENCE_SECONDS = 600.0
 # Longer than kopf's tasks live on after their last event.
 QUIET_SECONDS = 6.0
@@ -80,13 +79,7 @@ class Stage:
 
     def await_champion(self, name: str) -> None:
         """Until the operator took the champion over."""
-        model = population.model(name)
-
-        def missing() -> str | None:
-            told = objects.status(self.server.get(model)).get("champion")
-            return None if told == population.CHAMPION else f"{name}: the champion is {told}"
-
-        wait.until(missing, PATIENCE_SECONDS)
+        wait.until(lambda: population.missing_champion(self.server, name), PATIENCE_SECONDS)
 
     def revision(self) -> int:
         """The revision of etcd: every write of anybody raises it by one."""
@@ -102,6 +95,14 @@ class Stage:
             yield found
         finally:
             await found.close()
+
+    def serve(self, space: str, count: int) -> Operator:
+        """An operator with so many services in a namespace of their own."""
+        self.add_namespace(space)
+        operator = self.start()
+        self.await_champion(space)
+        self.populate(space, count)
+        return operator
 
     def populate(self, space: str, count: int, first: int = 0) -> None:
         """Services, and all that the operator makes of them: its status is the last thing that it writes."""

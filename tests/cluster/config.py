@@ -6,6 +6,7 @@ import enum
 import json
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -152,6 +153,15 @@ def pick_ports(is_free: Callable[[int], bool]) -> Ports:
         if all(is_free(port) for port in ports.all()):
             return ports
     raise ClusterError(f"no {BLOCK} consecutive ports are free between {FIRST_PORT} and {LAST_PORT}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Different TCP ports of this machine's own address that nobody listens on, for programs that a test starts."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def port_is_free(port: int) -> bool:

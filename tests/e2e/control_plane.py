@@ -16,6 +16,7 @@ from tests.cluster import wait
 from tests.demo import release
 from tests.e2e.api import Api
 from tests.e2e.space import Space
+from tests.wiring.operator import Metrics
 
 SECONDS = 90.0
 PORT = 8000
@@ -79,8 +80,7 @@ class ControlPlane:
     def bugs(self) -> float:
         """Reconciles that failed for a reason nobody foresaw, since this operator was started."""
         path = f"/api/v1/namespaces/{release.NAMESPACE}/services/{release.RELEASE}-metrics:metrics/proxy/metrics"
-        lines = self.api.http.get(path).raise_for_status().text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("mainspring_reconcile_bugs_total{"))
+        return Metrics(self.api.http.get(path).raise_for_status().text).total("mainspring_reconcile_bugs_total")
 
     def kill(self, killer: Space) -> None:
         """SIGKILL, and waits until the kubelet has started it again. `killer`: where `start_killer` was called."""

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import tools
-from tests.store.server import S3
+from tests.cluster import config
+from tests.store.server import S3, running
 
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """A server with one account."""
     root = tmp_path_factory.mktemp("s3")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = config.free_ports(1)
     server = S3(f"http://127.0.0.1:{port}", "root", secrets.token_hex(16), root)
-    environment = {**os.environ, "ROOT_ACCESS_KEY": server.key, "ROOT_SECRET_KEY": server.secret}
-    command = [str(tools.tool("versitygw")), "--port", f"127.0.0.1:{port}", "posix", str(root)]
-    with (root.parent / "s3.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        server.wait_until_it_answers()
+    with running(server, ["--port", f"127.0.0.1:{port}", "posix", str(root)], root.parent / "s3.log"):
         yield server
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
 
 
 @pytest.fixture

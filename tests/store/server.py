@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.cluster import tools
 
 START_LIMIT_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -41,3 +48,18 @@ class S3:
             else:
                 return
         raise TimeoutError(f"{self.url} did not answer within {START_LIMIT_SECONDS} s")
+
+
+@contextmanager
+def running(server: S3, arguments: Sequence[str], log: Path) -> Iterator[S3]:
+    """The program with these arguments and the server's account as its root, until the end of the block."""
+    environment = {**os.environ, "ROOT_ACCESS_KEY": server.key, "ROOT_SECRET_KEY": server.secret}
+    with log.open("wb") as output:
+        command = [str(tools.tool("versitygw")), *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        server.wait_until_it_answers()
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +17,8 @@ from obstore.store import S3Store
 from mainspring.kube import storeadmin
 from mainspring.kube.storeadmin import Credentials, StoreAdmin
 from tests.chart import rendering
-from tests.cluster import tools
-from tests.store.server import S3
+from tests.cluster import config
+from tests.store.server import S3, running
 
 ROUNDS = 12
 # Names of one length: their requests look alike to the byte.
@@ -34,29 +30,16 @@ FILE = "models/manifest.json"
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """URLs of S3 and of the admin API."""
-    s3, admin = _free_ports()
+    s3, admin = config.free_ports(2)
     for directory in ("objects", "iam"):
         (tmp_path / directory).mkdir()
     told = {":7070": f"127.0.0.1:{s3}", ":7071": f"127.0.0.1:{admin}", "/data/": f"{tmp_path}/"}
     deployment = rendering.one(rendering.rendered(), "Deployment", "mainspring-store")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    command = [str(tools.tool("versitygw")), *(_replaced(argument, told) for argument in container["args"])]
-    environment = {**os.environ, "ROOT_ACCESS_KEY": ROOT.access_key, "ROOT_SECRET_KEY": ROOT.secret_key}
-    with (tmp_path / "store.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        S3(f"http://127.0.0.1:{s3}", "", "", tmp_path).wait_until_it_answers()
-        yield f"http://127.0.0.1:{s3}", f"http://127.0.0.1:{admin}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as first, socket.socket() as second:
-        for probe in (first, second):
-            probe.bind(("127.0.0.1", 0))
-        return first.getsockname()[1], second.getsockname()[1]
+    arguments = [_replaced(argument, told) for argument in container["args"]]
+    server = S3(f"http://127.0.0.1:{s3}", ROOT.access_key, ROOT.secret_key, tmp_path)
+    with running(server, arguments, tmp_path / "store.log"):
+        yield server.url, f"http://127.0.0.1:{admin}"
 
 
 def _replaced(argument: str, told: dict[str, str]) -> str:

@@ -15,8 +15,7 @@ from tests.cluster import wait
 from tests.wiring.operator import Operator
 
 PATIENCE_SECONDS = 30.0
-CHILDREN = ("ServiceAccount", "Service", "NetworkPolicy", "PodDisruptionBudget", "Deployment")
-KINDS = ("InferenceService", "ModelVersion", "Model", *CHILDREN)
+KINDS = ("InferenceService", "ModelVersion", "Model", *population.CHILDREN)
 
 
 @dataclass
@@ -82,10 +81,8 @@ class Lab:
 
     def await_champion(self) -> None:
         """Until the operator has looked at the Model; a service that comes earlier waits for that and says so."""
-        model = population.model(self.namespace)
-        self.await_true(
-            "the Model has a champion", lambda: bool(objects.status(self.server.get(model)).get("champion"))
-        )
+        missing = population.missing_champion
+        self.await_true("the Model has a champion", lambda: missing(self.server, self.namespace) is None)
 
     def await_true(self, what: str, holds: Callable[[], bool]) -> None:
         wait.until(lambda: None if holds() else f"not yet: {what}\n{self.told()}", PATIENCE_SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.cluster import wait
+from tests.cluster import config, wait
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -37,14 +36,6 @@ def environment(kubeconfig: Path, namespace: str, port: int, settings: Mapping[s
         "MAINSPRING_PROBES_PORT": str(port),
         **settings,
     }
-
-
-def free_port() -> int:
-    """A TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Metrics:
@@ -75,7 +66,7 @@ class Operator:
     """Started at once; `stop` or `kill` ends it."""
 
     def __init__(self, kubeconfig: Path, namespace: str, log: Path, **settings: str) -> None:
-        self.port = free_port()
+        (self.port,) = config.free_ports(1)
         self.log = log
         command = [sys.executable, "-m", "mainspring"]
         with log.open("ab") as output:

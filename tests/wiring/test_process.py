@@ -7,7 +7,8 @@ import time
 from mainspring.plan.common import objects
 from tests.apiserver import crds
 from tests.bench import population
-from tests.wiring.lab import CHILDREN, Lab
+from tests.bench.population import CHILDREN
+from tests.wiring.lab import Lab
 from tests.wiring.operator import Operator
 
 STOP_SECONDS = 5.0
