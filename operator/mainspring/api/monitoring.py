@@ -39,8 +39,12 @@ class ReferenceColumn(ApiModel):
 
 
 class Calibration(ApiModel):
-    """Of out-of-fold probabilities, by bin of the prediction: their sum, and how many of these rows are positive."""
+    """Of out-of-fold probabilities, by bin of the prediction: how many, their sum, and how many rows are positive.
 
+    They are of all training rows, also where `ReferencePrediction.counts` are of the newest rows.
+    """
+
+    rows: list[int]
     predicted: list[float]
     positives: list[int]
 
