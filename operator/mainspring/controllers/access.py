@@ -32,6 +32,7 @@ def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
     return (
         Access(GROUP, ours, (*READ, "patch")),
         Access(GROUP, ("datasetversions", "modelversions"), ("create", "delete")),
+        Access(GROUP, ("trainingruns",), ("create",)),
         Access(GROUP, tuple(f"{plural}/status" for plural in ours), ("get", "patch")),
         Access("", ("configmaps", "services", "serviceaccounts"), (*READ, *WRITE)),
         Access("", ("pods",), READ),

@@ -126,9 +126,9 @@ class Retrain(ApiModel):
     refresh_dataset: Annotated[
         bool, Field(description="Ask the Dataset to look for new data; false: it has a schedule of its own.")
     ] = True
-    refresh_every: Annotated[
-        Duration, Field(description="How often to look for new data while there is a need.")
-    ] = "1h"
+    refresh_every: Annotated[Duration, Field(description="How often to look for new data while there is a need.")] = (
+        "1h"
+    )
     cooldown: Annotated[Duration, Field(description="Pause after the end of a run.")] = "6h"
     budget: Annotated[Budget, Field(description="A limit for all runs of this monitor.")] = Budget()
 
@@ -175,9 +175,9 @@ class PerformanceStatus(ApiModel):
     upper: Annotated[float | None, Field(description="Upper end of the 95 % interval.")] = None
     labels: Annotated[int, Field(description="Labelled rows behind it.")] = 0
     coverage: Annotated[float | None, Field(description="Share of predicted rows that have a label.")] = None
-    biased: Annotated[
-        bool, Field(description="Labels come much more often for some predictions than for others.")
-    ] = False
+    biased: Annotated[bool, Field(description="Labels come much more often for some predictions than for others.")] = (
+        False
+    )
     estimated: Annotated[float | None, Field(description="Without labels, from calibrated probabilities.")] = None
     estimated_lower: Annotated[float | None, Field(description="Lower end of its interval.")] = None
     estimated_upper: Annotated[float | None, Field(description="Upper end of its interval.")] = None
@@ -202,9 +202,7 @@ class RetrainEntry(ApiModel):
     time: Annotated[Time, Field(description="When it was decided.")]
     outcome: Annotated[
         str,
-        Field(
-            pattern="^(Running|Promoted|Rejected|Failed|Waiting)$", max_length=16, description="What came of it."
-        ),
+        Field(pattern="^(Running|Promoted|Rejected|Failed|Waiting)$", max_length=16, description="What came of it."),
     ] = "Running"
     version: Annotated[VersionName | None, Field(description="The version that came of it.")] = None
 
@@ -223,9 +221,9 @@ class ModelMonitorStatus(StatusBase):
         int | None, Field(description="Rows that pods may have counted after they were read last, at the usual rate.")
     ] = None
     need: Annotated[Need | None, Field(description="Open while the model should be trained anew.")] = None
-    retrains: Annotated[
-        list[RetrainEntry] | None, Field(max_length=RETRAINS_MAX, description="The last twenty.")
-    ] = None
+    retrains: Annotated[list[RetrainEntry] | None, Field(max_length=RETRAINS_MAX, description="The last twenty.")] = (
+        None
+    )
 
 
 MODEL_MONITOR = Kind(

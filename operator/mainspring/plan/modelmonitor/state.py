@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mainspring.api.monitoring import Snapshot
 from mainspring.api.v1alpha1.common import ApiModel
@@ -48,10 +48,10 @@ class State(ApiModel):
     digest: str
     opened: str
     number: int = 0  # windows that were closed since the monitor was made
-    seen: dict[str, Snapshot] = {}
+    seen: dict[str, Snapshot] = Field(default_factory=dict)
     counts: WindowCounts | None = None  # of the open window, up to `seen`
-    streaks: dict[str, Streak] = {}
-    season: list[Part] = []
+    streaks: dict[str, Streak] = Field(default_factory=dict)
+    season: list[Part] = Field(default_factory=list)
 
 
 def read(config_map: Object | None) -> State | None:
