@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -71,7 +72,7 @@ def test_new_rows_are_summed_after_the_version_that_was_trained_on(
     assert new_rows_since(versions, named(current), trained_on=named(trained_on)) == expected
 
 
-TIMED = chain(10, 20, 30, cut=True)
+TIMED = chain(10, 20, 30, cut=True)  # version n is of minute n
 
 
 @pytest.mark.parametrize(
@@ -114,12 +115,12 @@ def test_evidence_says_whether_it_is_exact() -> None:
     shuffled=st.randoms(use_true_random=False),
 )
 def test_whatever_is_gone_the_count_is_never_too_high_and_exact_only_if_it_is_right(
-    rows: list[int], gone: set[int], start: int, shuffled: object
+    rows: list[int], gone: set[int], start: int, shuffled: Random
 ) -> None:
     last = len(rows)
     start = min(start, last)
     versions = without(chain(*rows), *(gone - {last}))
-    shuffled.shuffle(versions)  # type: ignore[attr-defined]
+    shuffled.shuffle(versions)
     truth = sum(rows[start:])
     found = new_rows_since(versions, named(last), trained_on=named(start))
     assert found.rows <= truth
