@@ -42,6 +42,7 @@ def test_the_image_starts_its_own_program() -> None:
         "--port=:7070",
         "--admin-port=:7071",
         "--iam-dir=/data/iam",
+        "--iam-cache-disable",
         "--health=/healthz",
         "--quiet",
         "posix",
