@@ -154,7 +154,7 @@ def _verdict(step: _Step) -> Verdict:
 
 def _facts(step: _Step) -> dict[str, Any]:
     observed, result = step.observed, step.result
-    facts = {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
+    facts = {} if _is_new(step) else {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
     facts |= {"version": step.version, "pods": len(observed.reading.snapshots)}
     entries = history.entries(observed.runs, observed.versions)
     facts["retrains"] = [entry.to_dict() for entry in entries] or None
@@ -184,7 +184,8 @@ def _judgements(step: _Step) -> tuple[Condition, ...]:
     """Of the last window; what it did not say stays as it was said before."""
     closed, result = step.read.closed, step.result
     if closed is None or result is None:
-        return conditions.kept(step.observed.object, *KEPT) or (_gathering(step),)
+        kept = () if _is_new(step) else conditions.kept(step.observed.object, *KEPT)
+        return kept or _unknown(step)
     if closed.enough:
         sufficient = Condition("DataSufficient", "True", "EnoughRows", f"the last window had {closed.counts.rows} rows")
         return (*result.conditions, sufficient)
@@ -194,9 +195,15 @@ def _judgements(step: _Step) -> tuple[Condition, ...]:
     return (*unjudged, *measured, Condition("DataSufficient", "False", "TooFewRows", text))
 
 
-def _gathering(step: _Step) -> Condition:
+def _is_new(step: _Step) -> bool:
+    """What status says is about another version."""
+    return bool(objects.status(step.observed.object).get("version") != step.version)
+
+
+def _unknown(step: _Step) -> tuple[Condition, ...]:
     text = f"the first window of ModelVersion {step.version} is open since {step.read.state.opened}"
-    return Condition("DataSufficient", "Unknown", "FirstWindow", text)
+    kinds = KEPT if step.observed.spec.performance else [kind for kind in KEPT if kind != "PerformanceDegraded"]
+    return tuple(Condition(kind, "Unknown", "FirstWindow", text) for kind in kinds)
 
 
 def _retrain_condition(decision: Decision) -> Condition:
