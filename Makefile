@@ -24,7 +24,10 @@ $(VENV)/.done: tests/requirements.lock
 .PHONY: venv
 venv: $(VENV)/.done ## Install the Python packages for development (cached outside the checkout)
 
-.PHONY: cluster-up cluster-down kubeconfig images install uninstall
+.PHONY: cluster-up cluster-down kubeconfig images install uninstall programs
+programs: venv ## Build what the tests start (Kubernetes, Helm, …): about 20 minutes the first time, cached afterwards
+	@$(PY) -m tests.cluster programs
+
 cluster-up: venv ## Start the test cluster: KUBECONFIG's, else kind, else a node from source
 	@$(PY) -m tests.cluster up
 
@@ -64,7 +67,7 @@ verify: venv ## Check generated files, lint, imports and types
 unit: venv ## Unit, property and simulation tests (under 2 minutes)
 	@$(PYTEST) tests/unit tests/sim -n 2 -q
 
-apiserver: venv ## Tests against a real API server and a real S3 store, and of the chart
+apiserver: programs ## Tests against a real API server and a real S3 store, and of the chart
 	@$(PYTEST) tests/apiserver tests/chart tests/store tests/wiring -q
 
 e2e: install ## User journeys on the cluster

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import backend, delivery, docker, source
+from tests.cluster import backend, delivery, docker, source, tools
 from tests.cluster.backend import Backend
 from tests.cluster.config import DEFAULT_NAME, Cluster, Profile
 from tests.cluster.errors import ClusterError
@@ -18,6 +18,7 @@ from tests.cluster.progress import say
 __all__ = [
     "ClusterError",
     "Profile",
+    "build_programs",
     "down",
     "kubeconfig",
     "load_images",
@@ -70,6 +71,14 @@ def kubeconfig(name: str = DEFAULT_NAME, profile: Profile = Profile.NODE) -> Pat
             return backend.existing_kubeconfig() or cluster.kubeconfig
         case Backend.SOURCE:
             return cluster.kubeconfig
+
+
+def build_programs() -> None:
+    """Have every program that tests start: a build takes minutes, and a test has a time limit."""
+    from_source = backend.choose() is Backend.SOURCE
+    for name, tool in tools.TOOLS.items():
+        if from_source or isinstance(tool, tools.Published):
+            tools.tool(name)
 
 
 def load_images(name: str = DEFAULT_NAME) -> Path:

@@ -1,4 +1,4 @@
-"""The commands: `python -m tests.cluster up | down | status | kubeconfig | images | values | tool`.
+"""The commands: `python -m tests.cluster up | down | status | kubeconfig | images | values | programs | tool`.
 
 Standard output carries the answer (a path) and nothing else; progress and errors go
 to standard error.
@@ -54,6 +54,10 @@ def _values(options: argparse.Namespace) -> str:
     return str(cluster.values(options.name))
 
 
+def _programs(_: argparse.Namespace) -> None:
+    cluster.build_programs()
+
+
 def _tool(options: argparse.Namespace) -> str:
     return str(tools.tool(options.tool))
 
@@ -104,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("images", parents=[named], help="build the images and load them").set_defaults(run=_images)
     commands.add_parser("values", parents=[named], help="print the path of the Helm values").set_defaults(run=_values)
+    commands.add_parser("programs", help="build every program that the tests start").set_defaults(run=_programs)
     program = commands.add_parser("tool", help="build a program and print its path")
     program.add_argument("tool", choices=tools.names(), metavar="NAME", help=", ".join(tools.names()))
     program.set_defaults(run=_tool)

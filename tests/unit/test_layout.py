@@ -28,3 +28,9 @@ def test_every_module_says_what_it_is_for() -> None:
     for module in pkgutil.walk_packages(mainspring.__path__, "mainspring."):
         if not module.name.endswith("__main__"):
             assert importlib.import_module(module.name).__doc__, module.name
+
+
+def test_programs_are_built_before_the_tests_that_start_them() -> None:
+    """A build takes minutes and every test has a time limit: on a new machine the tests would fail."""
+    rules = [line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("apiserver:")]
+    assert [rule.split("##")[0].split() for rule in rules] == [["apiserver:", "programs"]]
