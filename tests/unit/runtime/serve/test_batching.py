@@ -13,7 +13,7 @@ import pytest
 from mainspring_runtime.serve.batching import Batcher, Failed
 from mainspring_runtime.serve.errors import RequestError
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.predicting import Answer, Outputs
+from mainspring_runtime.serve.predicting import Answer, Outputs, Predicted
 from mainspring_runtime.serve.tables import Table
 from mainspring_runtime.serve.wire import ResponseOutput
 from tests.unit.runtime.serve.fakes import LIMITS, HeldExecutor
@@ -26,11 +26,12 @@ def table(value: float, rows: int = 1) -> Table:
     return Table(rows, np.full((rows, 1), value))
 
 
-def echo(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
+def echo(tables: Sequence[Table], outputs: Outputs) -> Predicted:
     """Answers with the value that came; a value below zero fails the whole call."""
     if any((part.floats < 0).any() for part in tables):
         raise ValueError("below zero")
-    return [[ResponseOutput(outputs[0], "FP64", [part.rows], part.floats.ravel().tolist())] for part in tables]
+    answers = [[ResponseOutput(outputs[0], "FP64", [part.rows], part.floats.ravel().tolist())] for part in tables]
+    return Predicted(answers, tables)
 
 
 class Bench:
@@ -247,7 +248,7 @@ class Unlike(BaseException):
 async def test_any_exception_of_a_model_arrives_as_a_value_from_its_own_thread() -> None:
     threads: list[str] = []
 
-    def explode(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
+    def explode(tables: Sequence[Table], outputs: Outputs) -> Predicted:
         threads.append(threading.current_thread().name)
         raise Unlike
 

@@ -5,11 +5,12 @@ import pytest
 
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.metrics import ServerCollector, Tallies, make_registry
+from mainspring_runtime.serve.monitoring.monitor import Monitor
 
 
 @pytest.fixture
 def client() -> httpx.AsyncClient:
-    app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())))
+    app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())), Monitor())
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
@@ -33,7 +34,7 @@ async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     response = await client.get("/v2/health/live")
     assert (response.status_code, response.json()) == (
         404,
-        {"error": "there is nothing at /v2/health/live; this port has /metrics"},
+        {"error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference"},
     )
     response = await client.post("/metrics")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
