@@ -30,6 +30,13 @@ async def test_metrics_come_in_the_format_that_the_scraper_prefers(
     assert response.text.endswith(end)
 
 
+@pytest.mark.parametrize("path", ["/monitor/snapshot", "/monitor/reference"])
+async def test_there_is_nothing_to_watch_while_the_model_loads(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json() == {"error": "the model is still being loaded"}
+
+
 async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     response = await client.get("/v2/health/live")
     assert (response.status_code, response.json()) == (

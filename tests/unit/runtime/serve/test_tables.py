@@ -120,7 +120,8 @@ def test_a_tensor_is_spread_over_columns_of_several_datatypes() -> None:
     schema = tables.compile_schema(signature(RADIUS, VISITS, AGE))
     table = tables.build(schema, [RequestInput("x", [2, 3], "FP64", [1.5, 2, None, 3.5, 4.0, 5])], max_rows=9)
     assert_is(table, schema, {RADIUS: [1.5, 3.5], VISITS: [2, 4], AGE: [None, 5.0]})
-    assert table.coerced == 2, "the floats for the integer column"
+    assert table.coercions == (("visits", 2),), "the floats for the integer column"
+    assert table.coerced == 2
 
 
 def test_one_column_can_be_sent_under_any_name() -> None:
