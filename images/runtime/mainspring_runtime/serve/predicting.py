@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +22,8 @@ from mainspring_runtime.serve.wire import ResponseOutput
 
 Outputs = tuple[str, ...]  # names, in the order that the caller wants
 Answer = list[ResponseOutput]
+OUTPUT_CHOICES = 64  # of which it is remembered what the model must compute
+
 Results = Mapping[str, Array]  # outputs by name, [rows] or [rows, K]
 
 
@@ -65,18 +68,20 @@ def make_predict(
     `watched` outputs are computed with every call. With `tokens` there is one more output to ask for.
     """
     datatypes = {output.name: output.datatype for output in predictor.signature.outputs}
+    own = frozenset(datatypes)
     if tokens is not None:
         datatypes[tokens.name] = "BYTES"
 
+    @lru_cache(maxsize=OUTPUT_CHOICES)
+    def needed(outputs: Outputs) -> Outputs:
+        signed = tokens.needs if tokens is not None and tokens.name in outputs else ()
+        return tuple(name for name in dict.fromkeys((*outputs, *watched, *signed)) if name in own)
+
     def predict(parts: Sequence[Table], outputs: Outputs) -> Predicted:
         table = tables.join(parts)
-        wanted = dict.fromkeys((*outputs, *watched))
-        if tokens is not None and tokens.name in wanted:
-            del wanted[tokens.name]
-            results = predictor.predict(schema.by_name(table), tuple(wanted | dict.fromkeys(tokens.needs)))
+        results = predictor.predict(schema.by_name(table), needed(outputs))
+        if tokens is not None and tokens.name in outputs:
             results = {**results, tokens.name: tokens.make(results)}
-        else:
-            results = predictor.predict(schema.by_name(table), tuple(wanted))
         columns = [(name, datatypes[name], np.asarray(results[name])) for name in outputs]
         return Predicted(split(columns, [part.rows for part in parts]), parts, table, results)
 
