@@ -1,12 +1,12 @@
-"""What counting costs a model server: the same version with its profile.json and without, side by side.
+"""What counting costs a model server: the same application with the version's profile.json and without, side by side.
 
-    python -m tests.bench.bench_monitoring [--seconds 3] [--rounds 5]
+    python -m tests.bench.bench_monitoring [--rounds 40]
 
 A server counts by the bins of the version's own profile; without that file it serves all the same and counts nothing but
-rows, so the difference between the two is the cost of counting, watched outputs included. Servers on one core, callers on
-another, 20 features, requests of one row and of many; each round measures both, one after the other, and the difference
-is the median over the rounds. The second table has the parts of that cost within one process: CPU time of the thread, the
-best of several runs, so that a busy machine disturbs less. Figures are printed, not asserted.
+rows, so the difference between the two is the cost of counting, watched outputs included. Both applications run in this
+process, without the network, on the event loop of production: 16 callers, 20 features, requests of one row and of many.
+Figures are CPU time of all threads, the least of many short rounds that take turns, so that a busy machine disturbs
+little; they are printed, not asserted. The second table has the parts of the cost.
 """
 
 from __future__ import annotations
@@ -14,37 +14,38 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvloop
 from prometheus_client import generate_latest
 
-from mainspring_runtime import artifacts
-from mainspring_runtime.serve import loading, predicting, tables
+from mainspring_runtime.serve import loading, predicting, server, tables
+from mainspring_runtime.serve.inference import InferenceApp
 from mainspring_runtime.serve.loading import Loaded
 from mainspring_runtime.serve.metrics import make_registry
 from mainspring_runtime.serve.monitoring import compiling
 from mainspring_runtime.serve.monitoring.monitor import Monitor
+from mainspring_runtime.serve.monitoring.profile import Profile
 from mainspring_runtime.serve.monitoring.series import MonitoringCollector
-from mainspring_runtime.serve.settings import Settings
+from mainspring_runtime.serve.settings import Limits, Settings
 from mainspring_runtime.serve.tables import Schema, Table
 from mainspring_runtime.serve.wire import RequestInput
-from tests.bench import bench_serve
-from tests.bench.bench_serve import Target
 from tests.unit.runtime.serve import artifact
 from tests.unit.runtime.serve.artifact import Version
 from tests.unit.runtime.train import prepared_data
 
 Columns = dict[str, tuple[str, list[Any]]]
 
+CALLERS = 16
+PATH = "/v2/models/m/infer"
+SETTINGS = Settings("m", "1", "", "", port=0, internal_port=0, feedback_key="k" * 32)
+ROUND_ROWS = 1_024
 TRAINING_ROWS = 2_000
 REQUEST_ROWS = (1, 16, 256)
 PROCESS_ROWS = 4_096
@@ -56,53 +57,88 @@ KINDS = {
 DATATYPES = {"Float": "FP64", "Category": "BYTES", "Boolean": "FP64", "Timestamp": "BYTES"}
 
 
-@dataclass
-class Pair:
-    """The same requests to a server that counts nothing but rows and to one that counts all."""
+@dataclass(frozen=True)
+class Sizes:
+    """Rows of a request, and of a round: at least one request for each caller."""
 
-    name: str
     rows: int
-    bare: Target
-    counting: Target
 
     @property
-    def cost(self) -> float:
-        """Microseconds of CPU for each row: the median over the rounds."""
-        both = zip(self.bare.costs, self.counting.costs, strict=True)
-        return statistics.median((counting - bare) / self.rows for bare, counting in both)
+    def requests(self) -> int:
+        """Of each caller in a round."""
+        return max(1, ROUND_ROWS // (CALLERS * self.rows))
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=3.0, help="for each measurement")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=40)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as directory:
         for number, (name, kinds) in enumerate(KINDS.items()):
             root = Path(directory) / str(number)
             root.mkdir()
             columns = make_columns(kinds)
-            version = train(root, columns)
-            pairs = list(start(name, root, version, columns, stack))
-            bench_serve.pin(0, last=True)
-            for _ in range(arguments.rounds):
-                for pair in pairs:
-                    bench_serve.measure(pair.bare, arguments.seconds)
-                    bench_serve.measure(pair.counting, arguments.seconds)
-            print_pairs(pairs)
-            asyncio.run(print_parts(name, load(version, root / "here"), columns))
+            loaded = load(train(root, columns), root / "here")
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(compare(name, loaded, columns, arguments.rounds))
+                runner.run(print_parts(name, loaded, columns))
 
 
-def print_pairs(pairs: Sequence[Pair]) -> None:
-    print(f"\n{pairs[0].name}, {bench_serve.CONNECTIONS} connections")
-    print(
-        f"{'rows a request':>16}{'requests/s':>12}{'counting':>10}{'CPU µs/row':>13}{'counting':>10}{'cost µs/row':>13}"
-    )
-    for pair in pairs:
-        rates = [statistics.median(target.rates) for target in (pair.bare, pair.counting)]
-        costs = [statistics.median(target.costs) / pair.rows for target in (pair.bare, pair.counting)]
-        print(f"{pair.rows:16}{rates[0]:12.0f}{rates[1]:10.0f}{costs[0]:13.1f}{costs[1]:10.1f}{pair.cost:13.2f}")
+async def compare(name: str, loaded: Loaded, columns: Columns, rounds: int) -> None:
+    """Both applications, for each size of a request."""
+    print(f"\n{name}, {CALLERS} callers: CPU µs a row")
+    print(f"{'rows a request':>16}{'only rows':>12}{'counting':>12}{'cost':>8}{'rows a call':>14}")
+    bare, counting = start(replace(loaded, profile=Profile(reason="not counted"))), start(loaded)
+    for rows in REQUEST_ROWS:
+        sizes, content = Sizes(rows), body(columns, rows)
+        costs: list[list[float]] = [[], []]
+        calls = sum(counting.tallies.batch_rows.counts), counting.tallies.batch_rows.total
+        for _ in range(rounds):
+            for parts, found in zip((bare, counting), costs, strict=True):
+                found.append(await measure(parts, content, sizes))
+        batches = counting.tallies.batch_rows
+        together = (batches.total - calls[1]) / (sum(batches.counts) - calls[0])
+        least = [min(found) for found in costs]
+        print(f"{rows:16}{least[0]:12.2f}{least[1]:12.2f}{least[1] - least[0]:8.2f}{together:14.1f}")
+    for parts in (bare, counting):
+        stop(parts)
+
+
+def start(loaded: Loaded) -> server.Parts:
+    """The application of a server, with a port that nobody listens on."""
+    parts = server.assemble(SETTINGS, Limits())
+    server.start_answering(parts, loaded)
+    return parts
+
+
+def stop(parts: server.Parts) -> None:
+    parts.executor.shutdown()
+    for listener in (parts.public, parts.internal):
+        listener.stop()
+
+
+async def measure(parts: server.Parts, content: bytes, sizes: Sizes) -> float:
+    """Microseconds of CPU time for each row, binning included."""
+    started = time.process_time()
+    await asyncio.gather(*(call(parts.app, content, sizes.requests) for _ in range(CALLERS)))
+    assert parts.monitor.watched is not None
+    parts.monitor.watched.counters.settle()
+    return (time.process_time() - started) / (CALLERS * sizes.requests * sizes.rows) * 1e6
+
+
+async def call(app: InferenceApp, content: bytes, requests: int) -> None:
+    """One caller: the next request follows the answer."""
+    scope = {"path": PATH, "method": "POST", "headers": [(b"content-type", b"application/json")]}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        assert message.get("status", 200) == 200
+
+    for _ in range(requests):
+        await app(scope, receive, send)
 
 
 def make_columns(kinds: dict[str, int]) -> Columns:
@@ -118,40 +154,23 @@ def make_columns(kinds: dict[str, int]) -> Columns:
 
 
 def values(kind: str, generator: np.random.Generator) -> list[Any]:
+    drawn: Any
     match kind:
         case "Float":
-            return generator.normal(size=TRAINING_ROWS).round(3).tolist()
+            drawn = generator.normal(size=TRAINING_ROWS).round(3)
         case "Category":
-            return generator.choice([f"category-{number}" for number in range(12)], TRAINING_ROWS).tolist()
+            drawn = generator.choice([f"category-{number}" for number in range(12)], TRAINING_ROWS)
         case "Boolean":
-            return (generator.random(TRAINING_ROWS) < 0.5).tolist()
+            drawn = generator.random(TRAINING_ROWS) < 0.5
         case _:
             seconds = generator.integers(0, 30 * 86_400, TRAINING_ROWS)
-            return (np.datetime64("2026-01-01", "us") + seconds.astype("timedelta64[s]")).tolist()
+            drawn = np.datetime64("2026-01-01", "us") + seconds.astype("timedelta64[s]")
+    return list(drawn.tolist())
 
 
 def train(root: Path, columns: Columns) -> Version:
     dataset = prepared_data.write_dataset(root / "dataset", columns, target="target")
     return artifact.train(dataset, root, "target")
-
-
-def without_profile(version: Version, root: Path) -> Version:
-    directory = Path(shutil.copytree(Path(version.uri.removeprefix("file://")), root / "bare"))
-    (directory / "profile.json").unlink()
-    published = artifacts.publish(directory, (root / "store").as_uri())
-    return Version(published.uri, published.digest)
-
-
-def start(name: str, root: Path, version: Version, columns: Columns, stack: ExitStack) -> Iterator[Pair]:
-    """Both servers, asked with requests of several sizes."""
-    served = []
-    for place, which in (("a", without_profile(version, root)), ("b", version)):
-        process, port, _path = stack.enter_context(bench_serve.model_server(which, root / place))
-        served.append((port, process.pid))
-    for rows in REQUEST_ROWS:
-        content = body(columns, rows)
-        bare, counting = (Target(name, port, pid, content) for port, pid in served)
-        yield Pair(name, rows, bare, counting)
 
 
 def body(columns: Columns, rows: int) -> bytes:
@@ -172,7 +191,7 @@ def as_json(kind: str, value: Any) -> Any:
 
 
 def load(version: Version, directory: Path) -> Loaded:
-    return loading.load(Settings("m", "1", version.uri, version.digest, feedback_key="k" * 32), directory, 1)
+    return loading.load(replace(SETTINGS, uri=version.uri, digest=version.digest), directory, 1)
 
 
 async def print_parts(name: str, loaded: Loaded, columns: Columns) -> None:
@@ -200,8 +219,7 @@ def wired(columns: Columns, row: int) -> list[RequestInput]:
 
 def parts_of(loaded: Loaded, schema: Schema, parts: Sequence[Table]) -> tuple[float, ...]:
     """The model alone; computing the watched output as well; counting; making tokens as well."""
-    settings = Settings("m", "1", "", "", feedback_key="k" * 32)
-    watched, tokens = compiling.compile_monitoring(settings, loaded.predictor.signature, loaded.profile, schema)
+    watched, tokens = compiling.compile_monitoring(SETTINGS, loaded.predictor.signature, loaded.profile, schema)
     outputs = watched.counters.outputs
     plain = predicting.make_predict(loaded.predictor, schema)
     both = predicting.make_predict(loaded.predictor, schema, outputs, tokens)
@@ -223,9 +241,7 @@ def parts_of(loaded: Loaded, schema: Schema, parts: Sequence[Table]) -> tuple[fl
 
 def print_readers(loaded: Loaded, schema: Schema, parts: Sequence[Table]) -> None:
     """What somebody who reads costs the event loop."""
-    watched, _ = compiling.compile_monitoring(
-        Settings("m", "1", "", ""), loaded.predictor.signature, loaded.profile, schema
-    )
+    watched, _ = compiling.compile_monitoring(SETTINGS, loaded.predictor.signature, loaded.profile, schema)
     predict = predicting.make_predict(loaded.predictor, schema, watched.counters.outputs)
     watched.counters.observe(predict(parts, ("predict",)), [True] * len(parts))
     monitor = Monitor()

@@ -48,6 +48,7 @@ class Counters:
 
     def __init__(self, bins: Bins | None) -> None:
         self._bins = bins
+        self._loop = asyncio.get_running_loop()
         self._held: deque[Held] = deque()
         self._held_rows = 0
         self._rows = 0
@@ -79,13 +80,12 @@ class Counters:
         else:
             self._held.extend(_chunks(table, results))
         self._held_rows += table.rows
-        loop = asyncio.get_running_loop()
         if self._held_rows >= HELD_ROWS and not self._binning:
             self._binning = True
             # Not in the next turn of the loop, in which the answers are written, but in the one after it.
-            loop.call_soon(loop.call_soon, self._bin_in_turns)
+            self._loop.call_soon(self._loop.call_soon, self._bin_in_turns)
         elif self._due is None:
-            self._due = loop.call_later(HELD_SECONDS, self._on_due)
+            self._due = self._loop.call_later(HELD_SECONDS, self._on_due)
 
     def _bin_in_turns(self) -> None:
         self._binning = False
@@ -95,7 +95,7 @@ class Counters:
             self._bin_some()
         if self._held_rows >= HELD_ROWS:
             self._binning = True
-            asyncio.get_running_loop().call_soon(self._bin_in_turns)
+            self._loop.call_soon(self._bin_in_turns)
 
     def _on_due(self) -> None:
         self._due = None
