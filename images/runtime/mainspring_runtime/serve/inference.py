@@ -1,4 +1,4 @@
-"""Port 8080: the REST endpoints of the Open Inference Protocol v2, for one version of one model.
+"""Port 8080: the REST endpoints of the Open Inference Protocol v2, for one version of one model, and feedback on it.
 
 A route is a whole path, since the names of the model and of its version are known from the start. A further protocol is
 further routes with their own codec in front of the same batcher.

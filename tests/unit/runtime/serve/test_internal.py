@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
@@ -28,6 +30,8 @@ async def test_metrics_come_in_the_format_that_the_scraper_prefers(
     assert response.headers["content-type"].startswith(content_type)
     assert 'mainspring_requests_total{code="200",model="tumours",version="3"} 0.0' in response.text
     assert response.text.endswith(end)
+    assert response.text.count("# EOF") == end.count("# EOF"), "written family by family, ended once"
+    assert response.text.count("# TYPE ") == len(set(re.findall(r"# TYPE (\S+)", response.text))) > 5
 
 
 @pytest.mark.parametrize("path", ["/monitor/snapshot", "/monitor/reference"])

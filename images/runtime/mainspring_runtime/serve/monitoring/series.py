@@ -77,7 +77,7 @@ class MonitoringCollector(Collector):
 
     def _predictions(self, watched: Watched) -> Iterable[Metric]:
         reference, counts = watched.reference.prediction, watched.counters.prediction()
-        if reference is None or counts is None or 2 * len(counts) > self._max_series:
+        if reference is None or counts is None or not self._prediction_series(reference):
             return
         names = families.prediction_bins(reference)
         text = "Rows by bin of the watched output."
@@ -107,10 +107,14 @@ class MonitoringCollector(Collector):
     def _chosen(self, watched: Watched) -> tuple[Shown, ...]:
         """Once for all: a series that goes away again would be worse than none."""
         if self._shown is None:
-            prediction = watched.reference.prediction
-            used = 2 * len(prediction.counts) if prediction is not None else 0
+            used = self._prediction_series(watched.reference.prediction)
             self._shown = tuple(choose(watched.profile.features, self._max_series - used))
         return self._shown
+
+    def _prediction_series(self, reference: wire.ReferencePrediction | None) -> int:
+        """None for a model with so many classes that they alone would use up the budget."""
+        wanted = 0 if reference is None else 2 * len(reference.counts)
+        return wanted if wanted <= self._max_series else 0
 
     def _counter(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
         return families.counter(name, text, labels, families.prefixed(self._labels, values))

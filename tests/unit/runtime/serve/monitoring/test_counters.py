@@ -105,7 +105,7 @@ async def test_what_is_held_is_bounded(counters: Counters, columns: Watched) -> 
 
 async def test_rows_whose_caller_got_no_answer_are_not_counted(counters: Counters, columns: Watched) -> None:
     predicted = call(1, 3, 2)
-    predicted.results["predict"][1:4] = "B"  # type: ignore[index]
+    predicted.results["predict"][1:4] = "B"
     counters.observe(predicted, [True, False, True])
     counters.observe(call(4), [False])
     counters.settle()

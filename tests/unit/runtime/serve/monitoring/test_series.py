@@ -3,14 +3,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mainspring_runtime.model.signature import Signature
-from mainspring_runtime.serve.monitoring import bin_names, series
+from mainspring_runtime.serve.monitoring import bin_names, compiling, series
 from mainspring_runtime.serve.monitoring.monitor import Monitor
 from mainspring_runtime.serve.monitoring.profile import Feature, Profile
 from mainspring_runtime.serve.monitoring.series import MonitoringCollector
+from mainspring_runtime.serve.tables import compile_schema
+from tests.unit.runtime.serve import fakes
 from tests.unit.runtime.serve.monitoring import watching
 from tests.unit.runtime.serve.monitoring.watching import FEEDBACK, Watching
 
@@ -84,10 +87,6 @@ async def test_labels_are_counted_by_outcome_class_and_score(served: Watching) -
 
 
 async def test_errors_of_a_regression_have_series() -> None:
-    from mainspring_runtime.serve.monitoring import compiling
-    from mainspring_runtime.serve.tables import compile_schema
-    from tests.unit.runtime.serve import fakes
-
     settings = replace(fakes.SETTINGS, feedback_key=watching.KEY)
     signature = Signature(fakes.NUMBERS.inputs, fakes.NUMBERS.outputs[:1], task="Regression")
     monitor = Monitor()
@@ -130,6 +129,18 @@ async def test_a_gauge_says_how_many_features_are_left_out(profile: Profile, tmp
         assert families["mainspring_features_left_out"].samples[0].value == 8 - len(shown) > 0
         assert 100 < count <= 150
         assert len((await served.snapshot()).columns) == 8, "the snapshot has all of them"
+
+
+async def test_very_many_classes_do_not_take_the_series_of_the_features(profile: Profile) -> None:
+    assert profile.prediction is not None
+    classes = [f"class-{number}" for number in range(600)]
+    watched = msgspec.structs.replace(
+        profile.prediction, output="predict", edges=None, classes=classes, counts={"newest": [0] * 600}, positive=None
+    )
+    async with watching.serving(replace(profile, prediction=watched)) as served:
+        samples = await scrape(served)
+    assert total(samples, "features_left_out") == 0
+    assert not [name for name, _ in samples if name.startswith("mainspring_prediction_")]
 
 
 def test_names_of_bins_have_as_many_digits_as_tell_them_apart() -> None:
