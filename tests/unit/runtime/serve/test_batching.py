@@ -41,7 +41,11 @@ class Bench:
         self.executor = HeldExecutor()
         self.tallies = Tallies()
         clock = asyncio.get_running_loop().time
-        self.batcher = Batcher(echo, self.executor, replace(LIMITS, **limits), self.tallies, clock)
+        self.observed: list[tuple[list[float], list[bool]]] = []  # first values of a call, and who got an answer
+        self.batcher = Batcher(echo, self.executor, replace(LIMITS, **limits), self.tallies, clock, self._observe)
+
+    def _observe(self, predicted: Predicted, answered: Sequence[bool]) -> None:
+        self.observed.append(([part.floats[0, 0] for part in predicted.parts], list(answered)))
 
     async def submit(self, value: float, rows: int = 1, outputs: Outputs = PREDICT) -> asyncio.Future[Answer | Failed]:
         future = self.batcher.submit(table(value, rows), outputs)
@@ -179,6 +183,32 @@ async def test_a_request_that_waited_too_long_is_told_so_and_never_predicted() -
     await bench.executor.complete()
     assert bench.batches == [[1], [3]]
     assert value_of(fresh) == 3
+
+
+@pytest.mark.looptime
+async def test_whoever_counts_is_told_which_requests_were_answered() -> None:
+    bench = Bench(request_seconds=5.0)
+    futures = [bench.batcher.submit(table(1), PREDICT), bench.batcher.submit(table(2), PREDICT)]
+    await asyncio.sleep(0)
+    futures[1].cancel()
+    queued = await bench.submit(3)
+    await bench.executor.complete()
+    assert bench.observed == [([1, 2], [True, False])]
+    assert bench.batches == [[1, 2], [3]], "the next call did not wait for it"
+    await asyncio.sleep(6)
+    await bench.executor.complete()
+    assert isinstance(error_of(queued), RequestError)
+    assert bench.observed[1:] == [([3], [False])]
+
+
+async def test_whoever_counts_is_not_told_of_a_call_that_failed() -> None:
+    bench = Bench()
+    for value in (-1, 2):
+        bench.batcher.submit(table(value), PREDICT)
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await bench.executor.complete()
+    assert bench.observed == [([2], [True])]
 
 
 @pytest.mark.looptime

@@ -1,8 +1,8 @@
 """What a model said, in bins: the watched output, and the class.
 
 The watched output is usually a probability while most callers ask for the label alone. Both are computed in the same
-call of the model then: a label is decided from the probabilities anyway, so handing them out costs a copy (about 3 µs
-a call, see `tests/bench/bench_monitoring.py`), and what is counted is what was answered.
+call of the model then: a label is decided from the probabilities anyway, so handing them out costs no more than another
+array (some microseconds a call, see `tests/bench/bench_monitoring.py`), and what is counted is what was answered.
 """
 
 from __future__ import annotations
