@@ -62,6 +62,7 @@ class ServerEnv(StrEnum):
     ALLOW_PICKLE = "MAINSPRING_ALLOW_PICKLE"  # "true" or "false"
     PORT = "MAINSPRING_PORT"  # inference, default 8080
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
+    FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
 
 
 class Outcome(ApiModel):

@@ -64,7 +64,10 @@ class ReferencePrediction(ApiModel):
 
 
 class Reference(ApiModel):
-    """What rows looked like when the version was trained: the newest rows if they have a timestamp, else those of training."""
+    """What rows looked like when the version was trained: the newest rows if they have a timestamp, else those of training.
+
+    A version without a profile, or with one that the server cannot read, has no columns, and a `reason`.
+    """
 
     format: int = FORMAT
     model: str
@@ -72,6 +75,7 @@ class Reference(ApiModel):
     digest: str
     rows_of: Literal["newest", "train"]
     rows: int
+    reason: str | None = None  # why nothing but rows is counted
     columns: list[ReferenceColumn]
     prediction: ReferencePrediction | None = None
     task: Literal["Classification", "Regression"] | None = None
@@ -101,12 +105,13 @@ class ErrorSums(ApiModel):
 
 
 class FeedbackCounts(ApiModel):
-    """What labels said about predictions. Every label counts once for each row."""
+    """What labels said about predictions of one version. Every label counts once for each row."""
 
     rows: int = 0
     refused: int = 0  # unknown, too old or forged tokens, and labels that are no class
     repeated: int = 0  # a token that was counted already
-    confusion: list[list[int]] | None = None  # [predicted class][true class]
+    correct: int | None = None  # classification: labels that the prediction agreed with
+    confusion: list[list[int]] | None = None  # [predicted class][true class], up to 20 classes
     score_rows: list[int] | None = None  # labelled rows by bin of the prediction
     score_positives: list[int] | None = None  # of these, the positive ones
     errors: ErrorSums | None = None  # regression
@@ -121,8 +126,11 @@ class Snapshot(ApiModel):
     digest: str
     epoch: str
     started: str  # RFC 3339
+    final: bool = False  # the server answers nobody any more, and these counts will not change
+    reason: str | None = None  # why nothing but rows is counted
     rows: int  # rows that were predicted for users
     columns: list[ColumnCounts]
     prediction: list[int] | None = None  # rows by bin of the watched output
     predicted: list[int] | None = None  # rows by predicted class, in the order of `Reference.classes`
-    feedback: FeedbackCounts | None = None
+    feedback: FeedbackCounts | None = None  # labels of predictions of this version, wherever they were made
+    other_feedback: dict[str, FeedbackCounts] = {}  # by version: labels of other versions that came to this server
