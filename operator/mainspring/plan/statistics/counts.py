@@ -17,7 +17,9 @@ from typing import Any
 from mainspring.api.monitoring import ColumnCounts, FeedbackCounts, Reference, Snapshot
 from mainspring.api.v1alpha1.common import ApiModel
 
-SIGNED = frozenset({"labels"})  # sums of what may be negative; everything else only grows
+SIGNED = frozenset(
+    {"labels", "third", "squared_errors_labels"}
+)  # sums of what may be negative; everything else only grows
 _IS_NONE = partial(operator.is_, None)
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.api.monitoring import ErrorSums, FeedbackCounts
+from mainspring.api.monitoring import ErrorSums, FeedbackCounts, LabelMoments
 from mainspring.plan.statistics import counts
 from mainspring.plan.statistics.counts import CountsError, WindowCounts
 from tests import monitored
@@ -23,6 +23,11 @@ COLUMN = st.builds(
 TEXT = st.builds(monitored.column, st.just("note"), st.just([]), missing=COUNT)
 # Whole numbers, which floats add without rounding.
 SUM = COUNT.map(float)
+MOMENTS = st.builds(
+    lambda **sums: LabelMoments(**sums),
+    rows=COUNT, third=st.integers(-99, 99).map(float), fourth=SUM,
+    squared_errors_labels=st.integers(-99, 99).map(float), squared_errors_labels_squared=SUM,
+)  # fmt: skip
 ERRORS = st.builds(
     lambda **sums: ErrorSums(**sums),
     rows=COUNT,
@@ -31,6 +36,7 @@ ERRORS = st.builds(
     fourth=SUM,
     labels=st.integers(-99, 99).map(float),
     labels_squared=SUM,
+    moments=MOMENTS,
 )
 FEEDBACK = st.builds(
     lambda **facts: FeedbackCounts(**facts),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mainspring.api.monitoring import ErrorSums
+from mainspring.api.monitoring import ErrorSums, LabelMoments
 from mainspring.plan.statistics import regression
 from mainspring.plan.statistics.proportions import Interval
 from tests.chance import OFTEN
@@ -23,7 +23,7 @@ MEASURES: dict[Measure, Callable[[np.ndarray, np.ndarray], float]] = {
 }
 
 
-def sums(labels: np.ndarray, predictions: np.ndarray) -> ErrorSums:
+def sums(labels: np.ndarray, predictions: np.ndarray, moments: bool = True) -> ErrorSums:
     errors = predictions - labels
     return ErrorSums(
         rows=len(labels),
@@ -32,6 +32,17 @@ def sums(labels: np.ndarray, predictions: np.ndarray) -> ErrorSums:
         fourth=float((errors**4).sum()),
         labels=float(labels.sum()),
         labels_squared=float((labels**2).sum()),
+        moments=moments_of(labels, errors) if moments else None,
+    )
+
+
+def moments_of(labels: np.ndarray, errors: np.ndarray) -> LabelMoments:
+    return LabelMoments(
+        rows=len(labels),
+        third=float((labels**3).sum()),
+        fourth=float((labels**4).sum()),
+        squared_errors_labels=float((errors**2 * labels).sum()),
+        squared_errors_labels_squared=float((errors**2 * labels**2).sum()),
     )
 
 
@@ -73,6 +84,35 @@ def test_a_model_without_errors_is_perfect() -> None:
     found = {measure: measure(sums(labels, labels)) for measure in MEASURES}
     assert found[regression.root_mean_squared_error] == Interval(0.0, 0.0, 0.0, 10)
     assert found[regression.r2] == Interval(1.0, 1.0, 1.0, 10)
+
+
+def drawn(random: np.random.Generator, labels: str, proportional: bool, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    made = {"uniform": lambda: random.uniform(0, 10, rows), "exponential": lambda: random.exponential(3, rows)}[
+        labels
+    ]()
+    return made, made + random.normal(0, 1, rows) * (0.3 * made if proportional else 1.0)
+
+
+@pytest.mark.parametrize("labels", ["uniform", "exponential"])
+@pytest.mark.parametrize("proportional", [False, True])
+def test_moments_of_labels_keep_the_interval_of_r2_honest(labels: str, proportional: bool) -> None:
+    random = np.random.default_rng(14)
+    truth = regression.r2(sums(*drawn(random, labels, proportional, 2_000_000)))
+    assert truth is not None
+    held = 0
+    for _ in range(1500):
+        found = regression.r2(sums(*drawn(random, labels, proportional, 1000)))
+        assert found is not None
+        held += found.lower <= truth.value <= found.upper
+    assert 0.925 <= held / 1500 <= 0.975
+
+
+def test_moments_of_some_servers_only_are_not_used() -> None:
+    labels, predictions = drawn(np.random.default_rng(15), "exponential", True, 1000)
+    every, none = sums(labels, predictions), sums(labels, predictions, moments=False)
+    assert every.moments is not None
+    some = every.model_copy(update={"moments": every.moments.model_copy(update={"rows": 900})})
+    assert regression.r2(some) == regression.r2(none) != regression.r2(every)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
