@@ -93,6 +93,17 @@ class ColumnCounts(ApiModel):
     coerced: int = 0
 
 
+class LabelMoments(ApiModel):
+    """Further sums over labelled rows, for the spread of R² alone. `rows` is less than those of `ErrorSums` when some
+    server does not count them; then they are of no use."""
+
+    rows: int
+    third: float  # of labels cubed
+    fourth: float
+    squared_errors_labels: float  # squared error times label
+    squared_errors_labels_squared: float
+
+
 class ErrorSums(ApiModel):
     """Of prediction minus label, over labelled rows; the sums from which MAE, RMSE and R², and their spread, follow."""
 
@@ -102,6 +113,7 @@ class ErrorSums(ApiModel):
     fourth: float
     labels: float
     labels_squared: float
+    moments: LabelMoments | None = None
 
 
 class FeedbackCounts(ApiModel):

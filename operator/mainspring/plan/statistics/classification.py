@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from mainspring.plan.statistics.proportions import Interval, proportion, within_unit
@@ -66,11 +66,14 @@ def macro(ratio: Ratio, table: Table) -> Interval | None:
     """
     rows = sum(map(sum, table))
     called, actual = _margins(table)
-    classes = [c for c in range(len(table)) if (actual[c] if ratio is RECALL else actual[c] + called[c])]
-    if not rows or not classes:
-        return None
+    there = [c for c in range(len(table)) if actual[c] + called[c]]
+    classes = [c for c in there if ratio is not RECALL or actual[c]]
+    if len(classes) < 2:
+        return of_class(ratio, table, classes[0]) if classes else None
     value = math.fsum(_ratio(ratio, table[c][c], called[c], actual[c]) for c in classes) / len(classes)
-    return within_unit(value, math.sqrt(_variance(ratio, _smoothed(table, classes)) / rows), rows)
+    shares = _smoothed([[table[i][j] for j in there] for i in there])
+    averaged = [there.index(c) for c in classes]
+    return within_unit(value, math.sqrt(_variance(ratio, shares, averaged) / rows), rows)
 
 
 def _margins(table: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
@@ -83,24 +86,25 @@ def _ratio(ratio: Ratio, hits: float, called: float, actual: float) -> float:
     return ratio.correct * hits / below if below else 0.0
 
 
-def _smoothed(table: Table, classes: Sequence[int]) -> list[list[float]]:
-    """Shares of the classes that occur, with a little everywhere: a table without errors has a variance, too."""
-    more = SMOOTHING_ROWS / len(classes) ** 2
-    cells = [[table[i][j] + more for j in classes] for i in classes]
-    total = math.fsum(map(math.fsum, cells))
-    return [[cell / total for cell in row] for row in cells]
+def _smoothed(table: Table) -> list[list[float]]:
+    """Shares, with a little everywhere: a table without errors has a variance, too."""
+    more = SMOOTHING_ROWS / len(table) ** 2
+    total = sum(map(sum, table)) + SMOOTHING_ROWS
+    return [[(cell + more) / total for cell in row] for row in table]
 
 
-def _variance(ratio: Ratio, shares: Sequence[Sequence[float]]) -> float:
-    """Of one row's influence on the mean. The mean of influences is zero, since every ratio is."""
+def _variance(ratio: Ratio, shares: Sequence[Sequence[float]], averaged: Collection[int]) -> float:
+    """Of one row's influence on the mean over the `averaged` classes; the influences themselves have mean zero."""
     called, actual = _margins(shares)
-    below = [ratio.denominator(p, a) for p, a in zip(called, actual, strict=True)]
+    weights = [
+        1 / ratio.denominator(called[c], actual[c]) / len(averaged) if c in averaged else 0.0
+        for c in range(len(shares))
+    ]
     values = [_ratio(ratio, shares[c][c], called[c], actual[c]) for c in range(len(shares))]
-    as_predicted = [-ratio.predicted * value / size for value, size in zip(values, below, strict=True)]
-    as_actual = [-ratio.actual * value / size for value, size in zip(values, below, strict=True)]
+    lost = [weight * value for weight, value in zip(weights, values, strict=True)]
     influences = (
-        (share, as_predicted[i] + as_actual[j] + (ratio.correct / below[i] if i == j else 0.0))
+        (share, (ratio.correct * weights[i] if i == j else 0.0) - ratio.predicted * lost[i] - ratio.actual * lost[j])
         for i, row in enumerate(shares)
         for j, share in enumerate(row)
     )
-    return math.fsum(share * influence**2 for share, influence in influences) / len(shares) ** 2
+    return math.fsum(share * influence**2 for share, influence in influences)

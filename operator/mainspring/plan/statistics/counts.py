@@ -8,15 +8,19 @@ Called by whoever reads the servers, with what it read of each last time.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 from mainspring.api.monitoring import ColumnCounts, FeedbackCounts, Reference, Snapshot
 from mainspring.api.v1alpha1.common import ApiModel
 
-SIGNED = frozenset({"labels"})  # sums of what may be negative; everything else only grows
-
-_Operation = Callable[[Any, Any], Any]
+SIGNED = frozenset(
+    {"labels", "third", "squared_errors_labels"}
+)  # sums of what may be negative; everything else only grows
+_IS_NONE = partial(operator.is_, None)
 
 
 class WindowCounts(ApiModel):
@@ -45,19 +49,14 @@ def counted_since(previous: Mapping[str, Snapshot], current: Mapping[str, Snapsh
     that are there already, pass their first answers as `previous` of the next call. Keep the last answer of a server
     that does not answer for a while. Raises `CountsError` for counts that went down in one epoch, and for other bins.
     """
-    total: WindowCounts | None = None
-    for server, snapshot in current.items():
-        part = counted_by(server, previous.get(server), snapshot)
-        total = part if total is None else _combined(operator.add, server, total, part)
-    return total
+    begun = [_begun(previous.get(server), snapshot) for server, snapshot in current.items()]
+    rows = zip(current, map(of_snapshot, current.values()), begun, strict=True)
+    return _total(_parts(rows)) if current else None
 
 
-def counted_by(server: str, earlier: Snapshot | None, later: Snapshot) -> WindowCounts:
-    """What one server counted between two answers. Raises `CountsError`."""
-    total = of_snapshot(later)
-    if earlier is None or earlier.epoch != later.epoch:
-        return total
-    return _combined(_difference, server, total, of_snapshot(earlier))
+def _begun(earlier: Snapshot | None, later: Snapshot) -> WindowCounts | None:
+    """What the server had counted when the time began; None for nothing, because it had not started yet."""
+    return of_snapshot(earlier) if earlier is not None and earlier.epoch == later.epoch else None
 
 
 def of_snapshot(snapshot: Snapshot) -> WindowCounts:
@@ -67,9 +66,7 @@ def of_snapshot(snapshot: Snapshot) -> WindowCounts:
 
 def added(first: WindowCounts, *others: WindowCounts) -> WindowCounts:
     """The counts together. Raises `CountsError` when they are not of the same bins."""
-    for other in others:
-        first = _combined(operator.add, "of another window", first, other)
-    return first
+    return _total(_parts(("of another window", part, None) for part in (first, *others)))
 
 
 def rebased(reference: Reference, counts: WindowCounts) -> Reference:
@@ -93,70 +90,118 @@ def _sample(column: ColumnCounts) -> dict[str, Any]:
     return {name: getattr(column, name) for name in ("counts", "missing", "unseen", "out_of_range")}
 
 
-def _combined(operation: _Operation, server: str, left: WindowCounts, right: WindowCounts) -> WindowCounts:
-    try:
-        total: WindowCounts = _models(operation, left, right)
-    except _Disagreement as found:
-        raise CountsError(server, str(found)) from None
-    return total
+@dataclass(frozen=True)
+class _Parts:
+    """What servers have counted and had counted before: first whole windows, then field by field the same place in each.
+
+    `earlier` is shorter than `later` by the servers, at the end, that had counted nothing before.
+    """
+
+    servers: Sequence[str]
+    later: Sequence[Any]
+    earlier: Sequence[Any]
+
+    def each(self, get: Callable[[Any], Any]) -> _Parts:
+        return _Parts(self.servers, [*map(get, self.later)], [*map(get, self.earlier)])
+
+
+def _parts(rows: Iterable[tuple[str, Any, Any]]) -> _Parts:
+    """Of (server, later, earlier or None)."""
+    ordered = sorted(rows, key=lambda row: row[2] is None)
+    servers, later, earlier = ([row[place] for row in ordered] for place in range(3))
+    return _Parts(servers, later, [before for before in earlier if before is not None])
 
 
 class _Disagreement(Exception):
-    """Where two counts do not go together, and why not."""
+    """Where counts do not go together, and why not."""
 
-    def __init__(self, problem: str, *path: str) -> None:
+    def __init__(self, server: str, problem: str, *path: str) -> None:
         super().__init__(f"{'.'.join(path)} {problem}")
-        self.problem, self.path = problem, path
+        self.server, self.problem, self.path = server, problem, path
 
 
-def _models(operation: _Operation, left: Any, right: Any) -> Any:
+def _total(parts: _Parts) -> WindowCounts:
+    try:
+        total: WindowCounts = _models(parts)
+    except _Disagreement as found:
+        raise CountsError(found.server, str(found)) from None
+    return total
+
+
+def _values(parts: _Parts) -> Any:
+    """The sum of what is later minus what is earlier, of anything that a window has."""
+    counted = _counted(parts)
+    if not counted.later:
+        return None
+    first = counted.later[0]
+    if isinstance(first, ApiModel):
+        return _models(counted)
+    if isinstance(first, list):
+        return _lists(counted)
+    return _same(counted) if isinstance(first, str) else _numbers(counted)
+
+
+def _counted(parts: _Parts) -> _Parts:
+    """Without the servers that counted nothing here."""
+    if not any(map(_IS_NONE, parts.later)) and not any(map(_IS_NONE, parts.earlier)):
+        return parts
+    rows = [*zip_longest(parts.servers, parts.later, parts.earlier)]
+    if ceased := [server for server, later, earlier in rows if later is None and earlier is not None]:
+        raise _Disagreement(ceased[0], "is not counted any more")
+    return _parts(row for row in rows if row[1] is not None)
+
+
+def _models(parts: _Parts) -> Any:
     """Field by field, so that a field which the contract gains is counted, too."""
+    model: type[ApiModel] = type(parts.later[0])
     values: dict[str, Any] = {}
-    for name in type(left).model_fields:
-        chosen = operator.sub if operation is _difference and name in SIGNED else operation
+    for name in model.model_fields:
+        field = parts.each(operator.attrgetter(name))
         try:
-            values[name] = _values(chosen, getattr(left, name), getattr(right, name))
+            values[name] = _sum(field) if name in SIGNED else _values(field)
         except _Disagreement as found:
-            raise _Disagreement(found.problem, name, *found.path) from None
-    return type(left)(**values)
+            raise _Disagreement(found.server, found.problem, name, *found.path) from None
+    return model(**values)
 
 
-def _values(operation: _Operation, left: Any, right: Any) -> Any:
-    """None stands for nothing counted."""
-    if right is None or left is None:
-        return _one_of(operation, left, right)
-    if isinstance(left, list):
-        return _lists(operation, left, right)
-    if isinstance(left, ApiModel):
-        return _models(operation, left, right)
-    if isinstance(left, str):
-        return _same(left, right)
-    return operation(left, right)
+def _lists(parts: _Parts) -> list[Any]:
+    size = len(parts.later[0])
+    for lists in (parts.later, parts.earlier):
+        if any(len(values) != size for values in lists):
+            other = next(s for s, values in zip(parts.servers, lists, strict=False) if len(values) != size)
+            raise _Disagreement(other, f"has not {size} parts, as elsewhere")
+    if size and isinstance(parts.later[0][0], int):  # nearly all are, and this is the quick way
+        return _bins(parts)
+    return [_values(parts.each(operator.itemgetter(index))) for index in range(size)]
 
 
-def _one_of(operation: _Operation, left: Any, right: Any) -> Any:
-    if right is None:
-        return left
-    if operation is operator.add:
-        return right
-    raise _Disagreement("is not counted any more")
+def _bins(parts: _Parts) -> list[int]:
+    for server, later, earlier in zip(parts.servers, parts.later, parts.earlier, strict=False):
+        if any(map(operator.lt, later, earlier)):
+            raise _Disagreement(server, "went down within one epoch")
+    totals = map(sum, zip(*parts.later, strict=True))
+    begun = map(sum, zip(*parts.earlier, strict=True))
+    return [*map(operator.sub, totals, begun)] if parts.earlier else [*totals]
 
 
-def _lists(operation: _Operation, left: list[Any], right: list[Any]) -> list[Any]:
-    if len(left) != len(right):
-        raise _Disagreement(f"has {len(left)} parts, and elsewhere {len(right)}")
-    if left and isinstance(left[0], int):  # nearly all are, and this is the quick way
-        return [*map(operation, left, right)]
-    return [_values(operation, mine, theirs) for mine, theirs in zip(left, right, strict=True)]
+def _numbers(parts: _Parts) -> Any:
+    fallen = [*map(operator.lt, parts.later, parts.earlier)]
+    if any(fallen):
+        place = fallen.index(True)
+        change = f"from {parts.earlier[place]} to {parts.later[place]}"
+        raise _Disagreement(parts.servers[place], f"went down {change} within one epoch")
+    return _sum(parts)
 
 
-def _same(left: str, right: str) -> str:
-    if left != right:
-        raise _Disagreement(f"is {left}, and elsewhere {right}")
-    return left
+def _sum(parts: _Parts) -> Any:
+    return sum(parts.later) - sum(parts.earlier)
 
 
-def _difference(later: float, earlier: float) -> float:
-    if later < earlier:
-        raise _Disagreement(f"went down from {earlier} to {later} within one epoch")
-    return later - earlier
+def _same(parts: _Parts) -> str:
+    """Names: they must agree."""
+    first: str = parts.later[0]
+    for names in (parts.later, parts.earlier):
+        for server, name in zip(parts.servers, names, strict=False):
+            if name != first:
+                raise _Disagreement(server, f"is {name}, and elsewhere {first}")
+    return first

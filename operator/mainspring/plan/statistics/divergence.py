@@ -10,7 +10,7 @@ from mainspring.plan.statistics.distributions import chi_squared_tail, chi_squar
 
 Counts = Sequence[int]
 
-LEAST_EXPECTED = 5  # rows of the smaller sample in each bin (Cochran, Biometrics 10, 1954)
+LEAST_EXPECTED = 2  # rows of the smaller sample in each bin
 NULL_TAIL = 0.001  # a stationary feature's PSI is above its null value with this probability
 
 
@@ -38,9 +38,12 @@ class Homogeneity:
 def pooled(samples: Samples) -> Samples:
     """The samples with sparse bins together in one, and empty bins left out.
 
-    A bin is sparse when the smaller sample is expected to have fewer than 5 rows in it. Should all sparse bins together be
+    A bin is sparse when the smaller sample is expected to have fewer than 2 rows in it. Should all sparse bins together be
     sparse still, the next larger bin joins them. Which bins are pooled follows from their rows in both samples together,
     so under the null hypothesis it does not favour a difference. The order of bins does not matter.
+
+    The customary 5 is more than it takes when few bins are sparse (Cochran, Biometrics 10, 1954, allows 1), and it hides
+    new values: 3 % unseen in 1,000 rows against a reference of 10,000 are 2.7 expected rows. The tests show the level kept.
     """
     sizes = samples.sizes
     if not min(sizes):
@@ -48,9 +51,8 @@ def pooled(samples: Samples) -> Samples:
     needed = LEAST_EXPECTED * sum(sizes) / min(sizes)
     kept: list[tuple[int, int]] = []
     rest = (0, 0)
-    for total, reference, window in sorted(
-        (r + w, r, w) for r, w in zip(samples.reference, samples.window, strict=True)
-    ):
+    cells = zip(samples.reference, samples.window, strict=True)
+    for total, reference, window in sorted((r + w, r, w) for r, w in cells if r or w):
         if total < needed or 0 < sum(rest) < needed:
             rest = (rest[0] + reference, rest[1] + window)
         else:
@@ -91,8 +93,14 @@ def holm(values: Sequence[float]) -> list[float]:
 def psi_parts(samples: Samples) -> list[float]:
     """What each bin adds to the population stability index, (p - q) ln(p / q). Half a row is added to each bin, so that
     a bin that is empty on one side has a finite part."""
-    pairs = zip(_smoothed(samples.window), _smoothed(samples.reference), strict=True)
-    return [(p - q) * math.log(p / q) for p, q in pairs]
+    half = len(samples.reference) / 2
+    first, second = (size + half for size in samples.sizes)
+    cells = zip(samples.reference, samples.window, strict=True)
+    return [_psi_part((w + 0.5) / second, (r + 0.5) / first) for r, w in cells]
+
+
+def _psi_part(p: float, q: float) -> float:
+    return (p - q) * math.log(p / q)
 
 
 def psi(samples: Samples) -> float:
@@ -122,15 +130,12 @@ def jensen_shannon(samples: Samples) -> float:
     first, second = samples.sizes
     if not first or not second:
         return 0.0
-    shares = ((r / first, w / second) for r, w in zip(samples.reference, samples.window, strict=True))
-    divergence = math.fsum(_towards_middle(p, q) + _towards_middle(q, p) for p, q in shares)
-    return math.sqrt(min(max(divergence / 2, 0.0), 1.0))
+    parts = map(_from_middle, (r / first for r in samples.reference), (w / second for w in samples.window))
+    return math.sqrt(min(max(math.fsum(parts) / 2, 0.0), 1.0))
 
 
-def _towards_middle(p: float, q: float) -> float:
-    return p * math.log2(2 * p / (p + q)) if p else 0.0
-
-
-def _smoothed(counts: Counts) -> list[float]:
-    total = sum(counts) + len(counts) / 2
-    return [(count + 0.5) / total for count in counts]
+def _from_middle(p: float, q: float) -> float:
+    """Of one bin: p log(p/m) + q log(q/m), where m is the mean of both."""
+    twice = p + q
+    first = p * math.log2(2 * p / twice) if p else 0.0
+    return first + q * math.log2(2 * q / twice) if q else first

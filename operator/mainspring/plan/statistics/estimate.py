@@ -2,8 +2,11 @@
 
 Confidence-based performance estimation (CBPE; Białek, Kivimäki et al., Estimating Model Performance Under Covariate Shift
 Without Labels, 2024): the reference's out-of-fold rows say how often a prediction in each bin came true, the window says
-how many rows each bin has now. It follows a change of the inputs. It cannot see that the same inputs have come to mean
-something else, so nothing but information may rest on it.
+how many rows each bin has now. It follows a change of the inputs, as finely as the bins: when most rows come to lie in
+one bin, what they are within it is not seen (with a shift of 0.8 standard deviations of the score, accuracy is within 0.005
+of the labels' and so is the area; with 1.7, they are off by 0.006 and 0.03). It cannot see that the same inputs have come to mean
+something else, so nothing but information may rest on it. A row whose probability is the threshold itself is in the bin
+above it, though the model calls it negative.
 """
 
 from __future__ import annotations
