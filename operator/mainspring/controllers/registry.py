@@ -26,6 +26,7 @@ CONTROLLERS = (
     ModelVersionController,
     InferenceServiceController,
 )
+KINDS = (*(controller.kind for controller in CONTROLLERS), ModelMonitorController.kind)
 
 
 def build(api: Api, store: Store, settings: Settings, servers: Servers) -> list[Controller]:

@@ -139,6 +139,7 @@
     - delete
   resourceNames:
     - mainspring-artifacts
+    - mainspring-feedback
 {{- end }}
 
 {{- define "mainspring.rules.own" -}}
