@@ -14,6 +14,7 @@ from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.common import LABEL_MONITOR, LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.controllers import reading
+from mainspring.controllers.monitormetrics import COLLECTOR
 from mainspring.kube import servers
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
@@ -72,6 +73,7 @@ class ModelMonitorController:
     async def observe(self, key: Ref) -> Observed | None:
         obj = self._store.get(key)
         if obj is None:
+            COLLECTOR.forget(key)
             return None
         spec = ModelMonitorSpec.model_validate(objects.spec(obj))
         service = self._store.get(Ref("InferenceService", key.namespace, spec.service))
@@ -171,7 +173,10 @@ class ModelMonitorController:
         return None
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:
-        return plan.make_plan(observed, now)
+        found = plan.make_plan(observed, now)
+        if found.status is not None:
+            COLLECTOR.tell(objects.ref(observed.object), found.status)
+        return found
 
 
 def _is_up(pod: Object) -> bool:
