@@ -44,6 +44,13 @@ class Feature(msgspec.Struct, frozen=True, rename="camel"):
         return 0 if inner is None else len(inner) + 1
 
 
+class Calibration(msgspec.Struct, frozen=True):
+    """Of all training rows, by bin."""
+
+    predicted: list[float]
+    positives: list[int]
+
+
 class Prediction(msgspec.Struct, frozen=True):
     """The watched output; `positive` is the class whose probability it is."""
 
@@ -55,7 +62,7 @@ class Prediction(msgspec.Struct, frozen=True):
     classes: list[Label] | None = None
     positive: Label | None = msgspec.field(default=None, name="class")
     threshold: float | None = None
-    calibration: wire.Calibration | None = None
+    calibration: Calibration | None = None
 
     @property
     def bins(self) -> int:
@@ -185,8 +192,14 @@ def _prediction(found: Prediction, rows_of: str) -> wire.ReferencePrediction:
         classes=_texts(found.classes),
         positive=None if found.positive is None else str(found.positive),
         threshold=found.threshold,
-        calibration=found.calibration,
+        calibration=_calibration(found),
     )
+
+
+def _calibration(found: Prediction) -> wire.Calibration | None:
+    if found.calibration is None:
+        return None
+    return wire.Calibration(found.counts[TRAIN], found.calibration.predicted, found.calibration.positives)
 
 
 def _texts(labels: list[Label] | tuple[Label, ...] | None) -> list[str] | None:

@@ -26,6 +26,7 @@ class ReferenceColumn(msgspec.Struct, frozen=True, rename="camel", omit_defaults
 
 
 class Calibration(msgspec.Struct, frozen=True):
+    rows: list[int]
     predicted: list[float]
     positives: list[int]
 
@@ -65,8 +66,25 @@ class ColumnCounts(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tr
     coerced: int = 0
 
 
+class LabelMoments(msgspec.Struct, rename="camel"):
+    """Counted in by `ErrorSums`."""
+
+    rows: int = 0
+    third: float = 0.0
+    fourth: float = 0.0
+    squared_errors_labels: float = 0.0
+    squared_errors_labels_squared: float = 0.0
+
+    def add(self, squared_error: float, label: float) -> None:
+        self.rows += 1
+        self.third += label**3
+        self.fourth += label**4
+        self.squared_errors_labels += squared_error * label
+        self.squared_errors_labels_squared += squared_error * label**2
+
+
 class ErrorSums(msgspec.Struct, rename="camel"):
-    """Of prediction minus label; the only struct here that is counted in, not only encoded."""
+    """Of prediction minus label; counted in, and not only encoded."""
 
     rows: int = 0
     absolute: float = 0.0
@@ -74,6 +92,7 @@ class ErrorSums(msgspec.Struct, rename="camel"):
     fourth: float = 0.0
     labels: float = 0.0
     labels_squared: float = 0.0
+    moments: LabelMoments | None = msgspec.field(default_factory=LabelMoments)
 
     def add(self, prediction: float, label: float) -> None:
         error = prediction - label
@@ -83,6 +102,8 @@ class ErrorSums(msgspec.Struct, rename="camel"):
         self.fourth += error**4
         self.labels += label
         self.labels_squared += label**2
+        if self.moments is not None:
+            self.moments.add(error**2, label)
 
 
 class FeedbackCounts(msgspec.Struct, rename="camel", omit_defaults=True):

@@ -135,7 +135,13 @@ async def test_very_many_classes_do_not_take_the_series_of_the_features(profile:
     assert profile.prediction is not None
     classes = [f"class-{number}" for number in range(600)]
     watched = msgspec.structs.replace(
-        profile.prediction, output="predict", edges=None, classes=classes, counts={"newest": [0] * 600}, positive=None
+        profile.prediction,
+        output="predict",
+        edges=None,
+        classes=classes,
+        counts={"newest": [0] * 600},
+        positive=None,
+        calibration=None,
     )
     async with watching.serving(replace(profile, prediction=watched)) as served:
         samples = await scrape(served)
