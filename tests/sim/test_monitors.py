@@ -124,7 +124,7 @@ def test_drift_alone_does_not_retrain(watched: Watch) -> None:
 
 def test_drift_retrains_when_it_is_asked_to(watched: Watch) -> None:
     asked = builders.monitor()["spec"]["retrain"]
-    sim = watched(performance=None, retrain={**asked, "on": ["DriftDetected"]})
+    sim = watched(performance=None, retrain={**asked, "triggers": ["DriftDetected"]})
     change(sim)
     sim.advance(1800)
     assert sim.status("Model", "tumours")["champion"] == "tumours-v2"

@@ -129,3 +129,11 @@ def test_names_are_unique_and_none_is_built_in() -> None:
     short = [kind.short for kind in KINDS]
     assert len({*short, *(kind.plural for kind in KINDS)}) == 2 * len(KINDS)
     assert BUILT_IN_SHORT_NAMES.isdisjoint(short)
+
+
+@each_kind
+def test_no_field_is_a_word_that_yaml_takes_for_a_boolean(kind: Kind) -> None:
+    """kubectl, Helm and Argo CD read YAML 1.1: a field `on` would arrive as `true`, unknown to the schema."""
+    words = {"on", "off", "yes", "no", "y", "n", "true", "false"}
+    fields = {path.rpartition(".")[2].removesuffix("[]") for path, _ in schemas.nodes("spec", schemas.spec_of(kind))}
+    assert not fields & words

@@ -89,7 +89,7 @@ def test_without_numbers_the_comparison_does_not_pass(found: tuple[ComparedMetri
 def test_each_gate_is_judged_by_the_rows_that_it_asked_for() -> None:
     """The second asks for the default, which the comparison found to be Recent."""
     asked = [
-        {"name": "all", "metric": "roc_auc", "on": "All", "versusChampion": {}},
+        {"name": "all", "metric": "roc_auc", "rows": "All", "versusChampion": {}},
         {"name": "bound", "metric": "roc_auc", "minimum": 0.9},
         {"name": "default", "metric": "roc_auc", "versusChampion": {}},
     ]
@@ -119,7 +119,7 @@ def test_a_run_that_must_improve_adds_a_gate_to_those_of_the_model() -> None:
     model = [Gate.model_validate({"name": "g", "metric": "f1", "minimum": 0.5})]
     first, added = gates.asked_of(builders.model_version(2, source=IMPROVING), model)
     assert first == model[0]
-    assert (added.name, added.metric, added.on) == ("must-improve", "roc_auc", None)
+    assert (added.name, added.metric, added.rows) == ("must-improve", "roc_auc", None)
     assert added.versus_champion is not None
     assert added.versus_champion.mode == "Better"
 

@@ -163,7 +163,7 @@ def _chosen(on: GateRows, pair: Pair, data_cut: str | None) -> Array:
     if on is GateRows.ALL:
         return np.ones(len(pair.candidate.target), dtype=bool)
     if pair.timestamp is None or data_cut is None:
-        raise Inconclusive("on: Recent needs spec.timestamp in the datasets of champion and candidate")
+        raise Inconclusive("rows: Recent needs spec.timestamp in the datasets of champion and candidate")
     cut = np.datetime64(datetime.fromisoformat(data_cut).astimezone(UTC).replace(tzinfo=None), "us")
     recent: Array = pair.timestamp > cut
     return recent

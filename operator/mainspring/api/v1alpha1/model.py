@@ -66,8 +66,8 @@ class Gate(ApiModel):
                 "message": "a metric gate needs minimum, maximum or versusChampion",
             },
             {
-                "rule": "has(self.metric) || !(has(self.minimum) || has(self.maximum) || has(self.versusChampion) || has(self.on))",
-                "message": "minimum, maximum, versusChampion and on belong to a metric gate",
+                "rule": "has(self.metric) || !(has(self.minimum) || has(self.maximum) || has(self.versusChampion) || has(self.rows))",
+                "message": "minimum, maximum, versusChampion and rows belong to a metric gate",
             },
             {
                 "rule": "!has(self.versusChampion) || !(has(self.minimum) || has(self.maximum))",
@@ -78,8 +78,8 @@ class Gate(ApiModel):
                 "message": "minimum must not be greater than maximum",
             },
             {
-                "rule": "!has(self.on) || has(self.versusChampion)",
-                "message": "on is only for versusChampion",
+                "rule": "!has(self.rows) || has(self.versusChampion)",
+                "message": "rows is only for versusChampion",
             },
         )
     )
@@ -91,7 +91,8 @@ class Gate(ApiModel):
     versus_champion: Annotated[
         VersusChampion | None, Field(description="Compare with the champion; passes when there is none.")
     ] = None
-    on: Annotated[
+    # Not `on`: to YAML 1.1, which kubectl and Helm read, that word is the boolean true.
+    rows: Annotated[
         GateRows | None,
         Field(description="Rows to compare on; default Recent when the Dataset has a timestamp, else All."),
     ] = None

@@ -109,7 +109,7 @@ class Budget(ApiModel):
 class Retrain(ApiModel):
     """A trigger opens a need. A run starts once there is something new to learn from."""
 
-    on: Annotated[
+    triggers: Annotated[
         list[RetrainTrigger],
         Field(
             min_length=1,

@@ -66,7 +66,7 @@ def open_need(
     asked = observed.spec.retrain
     if asked is None or before is not None:
         return before if asked else None
-    for trigger in asked.on:
+    for trigger in asked.triggers:
         if trigger in evidence:
             since = objects.format_time(now)
             return Need(reason=trigger, message=evidence[trigger], since=since, champion=version)

@@ -76,7 +76,7 @@ def _comparison(observed: Observed, champion: Object) -> contract.CompareTask | 
         champion_data_cut=facts.data_cut if facts else None,
         dataset=_dataset_ref(mine),
         split_digest=objects.spec(mine).get("splitDigest"),
-        metrics=[contract.RequestedComparison(metric=g.metric, on=g.on) for g in _comparing(observed) if g.metric],
+        metrics=[contract.RequestedComparison(metric=g.metric, on=g.rows) for g in _comparing(observed) if g.metric],
     )
 
 

@@ -149,7 +149,7 @@ def _complete(observed: Observed, compared: list[ComparedMetric], rival: Object 
     missing = objects.name(observed.object) if mine is None else objects.name(rival) if theirs is None else ""
     why = f"the DatasetVersion of {missing} is not known or is gone" if missing else "the report holds no comparison"
     wanted = [g for g in _gates(observed) if g.versus_champion and g.metric]
-    return tuple(ComparedMetric(metric=g.metric, on=g.on or "All", inconclusive=why) for g in wanted if g.metric)
+    return tuple(ComparedMetric(metric=g.metric, on=g.rows or "All", inconclusive=why) for g in wanted if g.metric)
 
 
 def _decide(observed: Observed, compared: tuple[ComparedMetric, ...], champion: str) -> Plan:

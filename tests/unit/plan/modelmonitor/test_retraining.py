@@ -189,7 +189,7 @@ def test_without_need_or_policy_nothing_is_done() -> None:
 @pytest.mark.parametrize("on", [["PerformanceDegraded"], ["DriftDetected"], ["DriftDetected", "PerformanceDegraded"]])
 @pytest.mark.parametrize("evidence", ["PerformanceDegraded", "DriftDetected"])
 def test_only_what_is_asked_for_opens_a_need(on: list[str], evidence: str) -> None:
-    observed = observe(spec={"retrain": {**builders.monitor()["spec"]["retrain"], "on": on}})
+    observed = observe(spec={"retrain": {**builders.monitor()["spec"]["retrain"], "triggers": on}})
     need = retraining.open_need(observed, None, {RetrainTrigger(evidence): "why"}, "tumours-v1", NOW)
     assert (need is not None) == (evidence in on)
     if need is not None:

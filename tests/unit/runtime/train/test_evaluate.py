@@ -215,7 +215,7 @@ def test_after_a_change_of_concept_only_the_version_that_repairs_is_better_on_re
     [
         (("roc_auc", "All"), {"champion_split_digest": "sha256:" + "6" * 64}, "split by different rules", 0),
         (("roc_auc", "All"), {"split_digest": None}, "split by different rules", 0),
-        (("roc_auc", "Recent"), {"champion_data_cut": None}, "on: Recent needs spec.timestamp", 0),
+        (("roc_auc", "Recent"), {"champion_data_cut": None}, "rows: Recent needs spec.timestamp", 0),
         (
             ("roc_auc", "Recent"),
             {"champion_data_cut": "2024-10-25T00:00:00Z"},
