@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mainspring.plan.common import objects
-from tests import builders
+from tests import builders, kstatus
 from tests.sim import stories
 from tests.sim.simulation import Simulation, Snapshot
 from tests.sim.workloads import HANGS
@@ -137,6 +137,27 @@ def test_a_service_that_does_not_exist_is_waited_for(served: Simulation) -> None
     sim.settle()
     assert said(sim, "Ready") == ("Unknown", "ServiceNotFound")
     assert "InferenceService nowhere" in sim.message("ModelMonitor", "tumours")
+
+
+def test_a_model_without_a_reference_is_named(served: Simulation) -> None:
+    served.workloads.traffic.no_profile = True
+    served.apply(builders.monitor())
+    served.settle()
+    assert said(served, "Stalled") == ("True", "NoReference")
+    assert "the version has no profile.json" in served.message("ModelMonitor", "tumours")
+
+
+def test_every_verdict_is_one_of_kstatus(served: Simulation) -> None:
+    served.apply(builders.monitor(service="nowhere"))
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.IN_PROGRESS
+    served.settle()
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.IN_PROGRESS
+    served.edit("ModelMonitor", "tumours", service="tumours")
+    served.settle()
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.CURRENT
+    served.workloads.traffic.foreign = True
+    served.advance(60)
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.FAILED
 
 
 def test_a_server_without_counters_is_named(served: Simulation) -> None:

@@ -40,6 +40,7 @@ class Traffic:
     labelled: float = 0.5  # share of rows
     down: set[str] = field(default_factory=set)  # services whose pods do not answer
     foreign: bool = False  # another server than ours
+    no_profile: bool = False
 
     def change(self, server: ApiServer) -> None:
         self.changed_at = server.clock.seconds
@@ -89,6 +90,7 @@ class SimServers:
             digest=digest(version),
             rows_of="train",
             rows=REFERENCE_ROWS,
+            reason="the version has no profile.json" if self._traffic.no_profile else None,
             columns=[
                 ReferenceColumn(
                     name="radius", kind="Float", edges=[1, 2, 3], counts=_spread([REFERENCE_ROWS], [BINS[which]])

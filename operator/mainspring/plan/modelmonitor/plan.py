@@ -21,6 +21,7 @@ from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
 from mainspring.plan.modelmonitor import builders, evaluation, history, retraining, windows
+from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.observed import Observed
 from mainspring.plan.modelmonitor.retraining import Decision
@@ -72,6 +73,9 @@ def _problem(observed: Observed) -> Verdict | None:
         return conditions.reconciling(
             "NoAnswer", f"no pod of InferenceService {name} could be read yet: {why or 'none is there'}"
         )
+    if missing := observed.reading.reference.reason:
+        text = f"ModelVersion {objects.name(observed.version)} cannot be watched: {missing}: train it anew"
+        return conditions.stalled("NoReference", text)
     return None
 
 
@@ -80,13 +84,20 @@ def _step(observed: Observed, now: datetime, interval: float) -> Plan:
     assert reference is not None  # _problem said so
     state = observed.state
     if state is None or state.version != version or state.digest != reference.digest:
-        begun = windows.begin(version, reference.digest, observed.reading, state, now)
+        begun = windows.begin(version, reference.digest, observed.reading, state, observed.spec, now)
         step = _Step(observed, now, version, Read(begun, keep=True))
     else:
-        step = _Step(observed, now, version, windows.advance(state, observed.reading, observed.spec.window, now))
+        step = _Step(observed, now, version, windows.advance(state, observed.reading, observed.spec, now))
     if step.read.closed is not None:
         step = _judged(step, step.read.closed)
+    if step.read.keep and len(states.write(step.read.state).encode()) > states.MAX_BYTES:
+        return _say(observed, now, _too_large(observed), interval)
     return _plan(step, interval)
+
+
+def _too_large(observed: Observed) -> Verdict:
+    text = f"the counts of {len(observed.reading.snapshots)} pods with all their features do not fit into a ConfigMap: name features in spec.drift.exclude"
+    return conditions.stalled("TooManyFeatures", text)
 
 
 def _judged(step: _Step, closed: Closed) -> _Step:
@@ -157,6 +168,7 @@ def _facts(step: _Step) -> dict[str, Any]:
     facts = {} if _is_new(step) else {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
     facts |= {"version": step.version, "pods": len(observed.reading.snapshots)}
     entries = history.entries(observed.runs, observed.versions)
+    facts["lostRowsAtMost"] = step.read.state.lost or None
     facts["retrains"] = [entry.to_dict() for entry in entries] or None
     if result is None or step.read.closed is None:
         return facts

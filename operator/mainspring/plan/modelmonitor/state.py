@@ -48,6 +48,7 @@ class State(ApiModel):
     digest: str
     opened: str
     number: int = 0  # windows that were closed since the monitor was made
+    lost: int = 0  # rows at most that servers took with them, since the monitor was made
     seen: dict[str, Snapshot] = Field(default_factory=dict)
     counts: WindowCounts | None = None  # of the open window, up to `seen`
     streaks: dict[str, Streak] = Field(default_factory=dict)
