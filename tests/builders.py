@@ -56,6 +56,23 @@ def service(name: str = "tumours", **spec: Any) -> Manifest:
     return manifest("InferenceService", name, {"model": {"name": "tumours"}, **spec})
 
 
+def monitor(name: str = "tumours", **spec: Any) -> Manifest:
+    """Windows of a minute, a season of three, a retrain of the forest when accuracy falls below 0.8; None leaves a field out."""
+    usual = {
+        "service": "tumours",
+        "window": {"length": "60s", "minimumRows": 200},
+        "season": "3m",
+        "performance": {"metric": "accuracy", "minimum": 0.8, "minimumLabels": 100},
+        "retrain": {
+            "template": {"spec": run(seed=2)["spec"]},
+            "minimumNewRows": 100,
+            "refreshEvery": "2m",
+            "cooldown": "5m",
+        },
+    }
+    return manifest("ModelMonitor", name, {k: v for k, v in {**usual, **spec}.items() if v is not None})
+
+
 def version(number: int = 1, model: str = "tumours", **spec: Any) -> Manifest:
     """A ModelVersion that somebody imports."""
     return manifest("ModelVersion", f"{model}-v{number}", {"model": model, "number": number, **spec})

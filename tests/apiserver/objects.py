@@ -28,6 +28,7 @@ LEAST: dict[str, Manifest] = {
     "Model": {},
     "ModelVersion": {"model": "m", "number": 7, "artifact": {"uri": "s3://b/m", "digest": DIGEST}},
     "InferenceService": {"model": {"name": "m"}},
+    "ModelMonitor": {"service": "m"},
 }
 NAMES = {"ModelVersion": "m-v7"}
 
@@ -53,6 +54,7 @@ FULL: dict[str, Manifest] = {
     "TrainingRun": {
         **LEAST["TrainingRun"],
         "evaluation": {"metrics": ["roc_auc"], "primary": "roc_auc"},
+        "mustImprove": True,
         "seed": 7,
         "retries": 1,
         "deadline": "1h",
@@ -66,6 +68,8 @@ FULL: dict[str, Manifest] = {
         **LEAST["DatasetVersion"],
         "identity": DIGEST,
         "size": 10,
+        "labelledRows": 2,
+        "newRows": {"since": "d-1", "rows": 1, "by": "Key", "total": 1},
         "invalidRows": 1,
         "splitDigest": DIGEST,
         "dataCut": TIME,
@@ -105,6 +109,7 @@ OTHER: dict[str, Manifest] = {
         "model": "n",
         "estimator": {"class": "sklearn.svm.SVR"},
         "evaluation": {"metrics": ["f1"], "primary": "f1"},
+        "mustImprove": False,
         "seed": 8,
         "retries": 2,
         "deadline": "2h",
@@ -123,6 +128,8 @@ OTHER: dict[str, Manifest] = {
         "uri": "s3://b/e",
         "size": 11,
         "rows": 4,
+        "labelledRows": 3,
+        "newRows": {"since": "d-1", "rows": 2, "by": "Key", "total": 2},
         "invalidRows": 2,
         "task": "Classification",
         "target": "z",

@@ -13,6 +13,8 @@ from tests.apiserver.server import DRY_RUN, Refused, Server
 ESTIMATOR = {"class": "sklearn.svm.SVC"}
 CONTAINER = {"image": "team/trainer:1"}
 COLUMN = {"name": "x", "type": "Float"}
+NO_ESTIMATOR = {"dataset": {"name": "d"}, "model": "m"}
+RUN = {**NO_ESTIMATOR, "estimator": {"class": "sklearn.svm.SVC"}}
 GATE = {"name": "g", "metric": "roc_auc", "minimum": 0.9}
 
 
@@ -56,6 +58,10 @@ def model(*says: str, **fields: Any) -> Case:
     return Case("Model", fields, says)
 
 
+def monitor(*words: str, **spec: Any) -> Case:
+    return Case("ModelMonitor", spec, words)
+
+
 def service(*says: str, **fields: Any) -> Case:
     return Case("InferenceService", fields, says)
 
@@ -84,17 +90,22 @@ ACCEPTED = (
     run(image="team/runtime:1", deadline="1h30m", ttlAfterFinished="500ms"),
     run(dataset={"name": "d", "version": "d-1"}),
     run(seed=2147483647, retries=0),
+    run(mustImprove=True),
     estimator(params={"n_estimators": 200, "deep": {"list": [1, {"a": None}]}}),
     estimator(preprocessing="None", calibrate=True),
     gate(metric="roc_auc", minimum=0.9, maximum=0.99),
     gate(metric="roc_auc", versusChampion={}, rows="Recent"),
     gate(metric="log_loss", versusChampion={"margin": 0, "mode": "NonInferior"}),
+    gate(metric="r2", versusChampion={"mode": "Better"}, rows="Recent"),
     gate(artifactSize={"maximum": "200Mi"}),
     gate(artifactSize={"maximum": 1000000}),
     model(aliases={"champion": "m-v7"}, promotion={"mode": "Manual"}, trustedTypes=["a.B"]),
     service(model={"version": "m-v7"}),
     service(model={"name": "m", "alias": "blue"}, replicas=0, stop=True),
     service(expose={"from": [{"namespaceSelector": {}}]}, runtime={"image": "triton"}),
+    monitor(performance={"metric": "accuracy", "minimum": 0.9}, retrain={"template": {"spec": RUN}}),
+    monitor(performance={"metric": "mean_absolute_error", "maximum": 3}, window={"length": "1h"}, season="7d"),
+    monitor(retrain={"template": {"spec": RUN}, "triggers": ["DriftDetected"], "budget": {"runs": 1}}, suspend=True),
     Case("ModelVersion", {"source": {"parameters": {"a": 1}, "libraries": {"numpy": "2"}}}),
 )
 
@@ -170,6 +181,14 @@ REFUSED = (
     service("spec.replicas", replicas=-1),
     service("spec.replicas", replicas=1001),
     service("spec.runtime.image", "Required value", runtime={}),
+    monitor("spec.performance", "set minimum", performance={"metric": "accuracy"}),
+    monitor("spec.performance", "set minimum", performance={"metric": "r2", "minimum": 0, "maximum": 1}),
+    monitor("spec.performance.metric", performance={"metric": "speed", "minimum": 1}),
+    monitor("spec.retrain.template", "Required value", retrain={}),
+    monitor("spec.retrain.template.spec", "exactly one of estimator", retrain={"template": {"spec": NO_ESTIMATOR}}),
+    monitor("spec.retrain.triggers", retrain={"template": {"spec": RUN}, "triggers": []}),
+    monitor("spec.window.minimumRows", window={"minimumRows": 10}),
+    monitor("spec.season", season="a day"),
     Case("ModelVersion", {"artifact": {"uri": "s3://b/m"}}, ("spec.artifact.digest", "Required value")),
     Case("ModelVersion", {"artifact": {"uri": "s3://b/m", "digest": "sha256:abc"}}, ("spec.artifact.digest",)),
     Case("ModelVersion", {"number": 0}, ("spec.number",)),

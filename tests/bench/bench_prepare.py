@@ -39,9 +39,10 @@ CHECKS = (
     "SELECT 1 FROM dataset HAVING avg(f1) > 1",
 )
 CASES = {
-    "Parquet, with a key": ("rows.parquet", "customer_id"),
-    "Parquet, without a key": ("rows.parquet", None),
-    "CSV, with a key": ("rows.csv", "customer_id"),
+    "Parquet, with a key": ("rows.parquet", "customer_id", False),
+    "Parquet, with a key, compared with a version before": ("rows.parquet", "customer_id", True),
+    "Parquet, without a key": ("rows.parquet", None, False),
+    "CSV, with a key": ("rows.csv", "customer_id", False),
 }
 
 
@@ -65,10 +66,12 @@ def main() -> None:
     """Make the rows once, then measure each case in its own process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--measure", nargs=2, metavar=("FILE", "KEY"), help=argparse.SUPPRESS)
+    parser.add_argument("--measure", nargs=3, metavar=("FILE", "KEY", "STORE"), help=argparse.SUPPRESS)
+    parser.add_argument("--previous", type=contract.ArtifactRef.model_validate_json, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
-        print(json.dumps(measure(Path(arguments.measure[0]), arguments.measure[1] or None)))
+        file, key, store = arguments.measure
+        print(json.dumps(measure(Path(file), key or None, Path(store), arguments.previous)))
         return
     with tempfile.TemporaryDirectory() as directory:
         run(
@@ -78,11 +81,12 @@ def main() -> None:
                 f"from tests.bench.bench_prepare import *; make_rows(Path({directory!r}), {arguments.rows})",
             ]
         )
-        for name, (file, key) in CASES.items():
-            print_case(
-                name,
-                run([sys.executable, "-m", "tests.bench.bench_prepare", "--measure", f"{directory}/{file}", key or ""]),
-            )
+        for name, (file, key, again) in CASES.items():
+            case = [sys.executable, "-m", "tests.bench.bench_prepare", "--measure", f"{directory}/{file}", key or ""]
+            case.append(f"{directory}/store")
+            if again:
+                case += ["--previous", json.dumps(json.loads(run(case).splitlines()[-1])["made"])]
+            print_case(name, run(case))
 
 
 def run(command: Sequence[str]) -> str:
@@ -118,8 +122,8 @@ def make_rows(directory: Path, rows: int) -> None:
     pacsv.write_csv(table, directory / "rows.csv")
 
 
-def measure(file: Path, key: str | None) -> dict[str, object]:
-    """Prepare the file in this process."""
+def measure(file: Path, key: str | None, store: Path, previous: contract.ArtifactRef | None) -> dict[str, object]:
+    """Prepare the file in this process; `previous` is a version to be compared with."""
     features = None if key else {"exclude": ["customer_id"]}
     checks = [{"name": f"check-{number}", "sql": sql} for number, sql in enumerate(CHECKS)]
     spec = {"source": {"uri": file.as_uri()}, "target": "label", "key": key, "features": features, "checks": checks}
@@ -129,12 +133,15 @@ def measure(file: Path, key: str | None) -> dict[str, object]:
             namespace="bench",
             dataset="rows",
             spec=DatasetSpec.model_validate(spec),
-            destination=f"{Path(work).as_uri()}/store",
+            destination=store.as_uri(),
             image="bench",
             refreshed_at="2026-01-01T00:00:00Z",
+            previous=previous,
         )
         report = prepare(task, Places(Path(work)), POD, stages.say)
-    return {"stages": stages.seconds(), "peak_mb": peak_mb(), "rows": report.rows, "columns": report.column_count}
+    made = {"name": "previous", "uri": report.uri, "digest": report.digest}
+    facts = {"rows": report.rows, "columns": report.column_count, "made": made}
+    return {"stages": stages.seconds(), "peak_mb": peak_mb(), **facts}
 
 
 def cpu_seconds() -> float:

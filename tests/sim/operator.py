@@ -15,17 +15,24 @@ from mainspring.plan.common.objects import Object
 from mainspring.plan.common.settings import Settings
 from tests.sim.api import Losses, SimApi
 from tests.sim.server import OUR_KINDS, ApiServer
+from tests.sim.traffic import SimServers, Traffic
 
 WATCHED = tuple(resource.kind for resource in (*resources.OURS, *resources.CHILDREN))
 
 
 class Operator:
     def __init__(
-        self, server: ApiServer, settings: Settings, crash_after: int | None = None, loses: Losses = frozenset()
+        self,
+        server: ApiServer,
+        settings: Settings,
+        traffic: Traffic,
+        crash_after: int | None = None,
+        loses: Losses = frozenset(),
     ) -> None:
         self.api = SimApi(server, crash_after, loses)
         self.store = Store()
-        self.runner = Runner(self.api, self.store, registry.build(self.api, self.store, settings), server.clock.now)
+        controllers = registry.build(self.api, self.store, settings, SimServers(server, traffic))
+        self.runner = Runner(self.api, self.store, controllers, server.clock.now)
         self.held_back: frozenset[str] = frozenset()  # kinds whose watch delivers nothing for now
         self._server = server
         self._seen = {kind: len(server.log.get(kind, ())) for kind in WATCHED}

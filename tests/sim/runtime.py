@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mainspring.api import contract
-from mainspring.api.v1alpha1.datasetversion import CheckResult, SplitCounts
+from mainspring.api.v1alpha1.datasetversion import CheckResult, NewRows, SplitCounts
 from mainspring.api.v1alpha1.modelversion import ComparedMetric
 from mainspring.api.v1alpha1.trainingrun import MetricValue, TensorSpec
 
 ROWS = 569
+NEW_ROWS = 100  # each time
 
 
 def digest(*parts: Any) -> str:
@@ -47,11 +48,19 @@ class Runtime:
             uri=f"{task['destination']}/{found.removeprefix('sha256:')}",
             size=1000,
             rows=ROWS,
+            labelled_rows=ROWS,
+            new_rows=self._new_rows(task),
             splits=SplitCounts(train=455, test=114),
             split_digest=digest("split", task["spec"].get("split")),
             checks=[self._check(check["name"]) for check in task["spec"].get("checks") or ()],
             data_cut="2025-06-01T00:00:00Z",
         )
+
+    def _new_rows(self, task: dict[str, Any]) -> NewRows | None:
+        if not task.get("previous"):
+            return None
+        total = task["previousTotal"] + NEW_ROWS
+        return NewRows(since=task["previous"]["name"], rows=NEW_ROWS, by="Count", total=total)
 
     def _broken(self, task: dict[str, Any]) -> list[str]:
         return [c["name"] for c in task["spec"].get("checks") or () if c["name"] in self.broken_checks]

@@ -45,7 +45,7 @@ class Simulation:
         self._loop.close()
 
     def _operator(self, crash_after: int | None = None, loses: Losses = frozenset()) -> Operator:
-        operator = Operator(self.server, self.settings, crash_after, loses)
+        operator = Operator(self.server, self.settings, self.workloads.traffic, crash_after, loses)
         self._loop.call_soon(operator.start)
         return operator
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mainspring.plan.common import objects
+from mainspring.plan.common import newrows, objects
 from mainspring.plan.common.objects import Ref
 from tests import builders
 from tests.sim import stories
+from tests.sim.runtime import NEW_ROWS
 from tests.sim.simulation import NAMESPACE, Simulation
 from tests.sim.workloads import HANGS, Ends
 
@@ -58,6 +59,22 @@ def test_new_data_becomes_current(sim: Simulation) -> None:
     sim.settle()
     assert current(sim) != before
     assert len(sim.names("DatasetVersion")) == 2
+
+
+def test_new_rows_add_up_however_few_versions_are_kept(sim: Simulation) -> None:
+    sim.apply(builders.dataset(retain=2), builders.model(), builders.run())
+    sim.settle()
+    trained_on = current(sim)
+    for number in range(5):
+        sim.workloads.runtime.content["tumours"] = f"content {number}"
+        sim.annotate("Dataset", "tumours", refresh=str(number))
+        sim.settle()
+    names = sim.names("DatasetVersion")
+    assert trained_on in names
+    assert len(names) < 6
+    versions = [sim.get("DatasetVersion", name) for name in names]
+    found = newrows.new_rows_since(versions, current(sim), trained_on=trained_on)
+    assert found == newrows.Evidence(5 * NEW_ROWS, exact=False)
 
 
 def test_the_schedule_looks_at_the_source_at_every_tick(sim: Simulation) -> None:

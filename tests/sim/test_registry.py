@@ -116,6 +116,21 @@ def test_a_worse_version_stays_out_and_the_numbers_are_told(lab: Simulation) -> 
     assert lab.status("ModelVersion", "tumours-v2")["comparison"]["champion"] == "tumours-v1"
 
 
+@pytest.mark.parametrize(("better", "champion"), [(0.02, "tumours-v2"), (0.0, "tumours-v1")])
+def test_a_run_that_must_improve_replaces_the_champion_only_if_it_does(
+    lab: Simulation, better: float, champion: str
+) -> None:
+    lab.apply(builders.model(), builders.run("a", seed=1))
+    lab.settle()
+    lab.workloads.runtime.better["tumours-v2"] = better
+    lab.apply(builders.run("b", seed=2, mustImprove=True))
+    lab.settle()
+    assert lab.status("Model", "tumours")["champion"] == champion
+    (gate,) = lab.status("ModelVersion", "tumours-v2")["gates"]
+    assert gate["name"] == "must-improve"
+    assert "must be above 0" in gate["message"]
+
+
 def test_a_champion_that_changes_meanwhile_is_the_one_to_be_compared_with(lab: Simulation) -> None:
     lab.apply(builders.model(gates=[NOT_WORSE]))
     train(lab, 1)

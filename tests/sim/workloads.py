@@ -20,6 +20,7 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from tests.sim.runtime import Runtime
 from tests.sim.server import ApiServer
+from tests.sim.traffic import Traffic
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ HANGS = Hangs()
 class Workloads:
     server: ApiServer
     runtime: Runtime = field(default_factory=Runtime)
+    traffic: Traffic = field(default_factory=Traffic)
     no_pods: str = ""  # why pods cannot be made, e.g. a quota's message
     _rules: list[tuple[str, Behaviour]] = field(default_factory=list)
 
@@ -61,7 +63,8 @@ class Workloads:
         self._rules.append((pattern, behaviour))
 
     def copy(self, server: ApiServer) -> Workloads:
-        return replace(self, server=server, runtime=copy.deepcopy(self.runtime), _rules=list(self._rules))
+        runtime, traffic = copy.deepcopy(self.runtime), copy.deepcopy(self.traffic)
+        return replace(self, server=server, runtime=runtime, traffic=traffic, _rules=list(self._rules))
 
     def _behaviour(self, name: str) -> Behaviour:
         return next((b for pattern, b in reversed(self._rules) if fnmatch.fnmatch(name, pattern)), None)
@@ -246,7 +249,9 @@ class Workloads:
             "labels": labels,
             "ownerReferences": [objects.owner_reference(owner)],
         }
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": phase}}
+        number = sum(r.kind == "Pod" for r in self.server.made)
+        status = {"phase": phase, "podIP": f"10.0.{number // 256}.{number % 256}"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
         self.server.create(pod)
 
     def _remove(self, pods: Iterable[Object]) -> None:

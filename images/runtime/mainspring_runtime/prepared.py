@@ -17,6 +17,8 @@ import pyarrow
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from mainspring.api.contract import ArtifactRef
+from mainspring_runtime import artifacts
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model.signature import CLASSIFICATION, Label, wire_datatype
 
@@ -26,6 +28,8 @@ Split = Literal["train", "validation", "test"]
 COLUMNS_FILE = "columns.json"
 DATASET_FILE = "dataset.json"
 TEXTS = frozenset({"Category", "String"})
+# Not `data/unlabelled.parquet`: no model sees rows that wait for their target. Some will be test rows.
+FILES = frozenset({COLUMNS_FILE, DATASET_FILE, "data/train.parquet", "data/validation.parquet", "data/test.parquet"})
 BOOLEAN_LABELS = {"false": 0, "true": 1}
 
 
@@ -156,6 +160,12 @@ class PreparedDataset:
                 f"the target {self.target.name!r} contains NaN or infinity; remove these rows in spec.prepare",
             )
         return numbers
+
+
+def fetch_dataset(reference: ArtifactRef, directory: Path) -> PreparedDataset:
+    """Download what models are trained and judged by, verify and describe it. Raises `JobError`."""
+    artifacts.fetch(reference.uri, reference.digest, directory, only=FILES)
+    return read_dataset(directory)
 
 
 def read_dataset(directory: Path) -> PreparedDataset:

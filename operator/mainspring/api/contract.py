@@ -19,7 +19,7 @@ from pydantic import Field
 
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.api.v1alpha1.dataset import DatasetSpec, Task
-from mainspring.api.v1alpha1.datasetversion import CheckResult, ColumnProfile, SplitCounts
+from mainspring.api.v1alpha1.datasetversion import CheckResult, ColumnProfile, NewRows, SplitCounts
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, VersionSource
 from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue, TensorSpec, TrainingRunSpec
@@ -62,6 +62,7 @@ class ServerEnv(StrEnum):
     ALLOW_PICKLE = "MAINSPRING_ALLOW_PICKLE"  # "true" or "false"
     PORT = "MAINSPRING_PORT"  # inference, default 8080
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
+    FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
 
 
 class Outcome(ApiModel):
@@ -99,7 +100,9 @@ class PrepareTask(ApiModel):
     image: str  # enters the identity
     refreshed_at: str  # RFC 3339: $refreshed_at in checks
     previous_identity: str | None = None  # equal identity: report `unchanged` without preparing
-    previous: ArtifactRef | None = None  # the current version: pins inferred columns, and Time splits only move forward
+    # The current version: pins inferred columns, Time splits only move forward, and new rows are those it had not.
+    previous: ArtifactRef | None = None
+    previous_total: int = 0  # its newRows.total
 
 
 class PrepareReport(ApiModel):
@@ -109,6 +112,8 @@ class PrepareReport(ApiModel):
     uri: str | None = None
     size: int | None = None
     rows: int | None = None
+    labelled_rows: int | None = None
+    new_rows: NewRows | None = None
     invalid_rows: int = 0
     columns: list[ColumnProfile] = []  # the first MAX_COLUMNS
     column_count: int | None = None

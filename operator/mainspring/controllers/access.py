@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from mainspring.api.v1alpha1 import KINDS
 from mainspring.api.v1alpha1.common import GROUP
+from mainspring.plan.common.pods import ARTIFACTS_SECRET, FEEDBACK_SECRET
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "patch", "delete")
-ARTIFACTS_SECRET = "mainspring-artifacts"
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
     return (
         Access(GROUP, ours, (*READ, "patch")),
         Access(GROUP, ("datasetversions", "modelversions"), ("create", "delete")),
+        Access(GROUP, ("trainingruns",), ("create",)),
         Access(GROUP, tuple(f"{plural}/status" for plural in ours), ("get", "patch")),
         Access("", ("configmaps", "services", "serviceaccounts"), (*READ, *WRITE)),
         Access("", ("pods",), READ),
@@ -41,7 +42,7 @@ def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
         Access("policy", ("poddisruptionbudgets",), (*READ, *WRITE)),
         Access("networking.k8s.io", ("networkpolicies",), (*READ, *WRITE)),
         Access("rbac.authorization.k8s.io", ("roles", "rolebindings"), (*READ, *WRITE)),
-        Access("", ("secrets",), ("get", "create", "patch", "delete"), names=(ARTIFACTS_SECRET,)),
+        Access("", ("secrets",), ("get", "create", "patch", "delete"), names=(ARTIFACTS_SECRET, FEEDBACK_SECRET)),
         Access("", ("secrets",), ("get", "create", "patch"), names=(store_root_secret,), scope="Own"),
         Access("coordination.k8s.io", ("leases",), ("get", "create", "update", "patch"), scope="Own"),
     )

@@ -7,10 +7,12 @@ from mainspring.controllers.dataset import DatasetController
 from mainspring.controllers.datasetversion import DatasetVersionController
 from mainspring.controllers.inferenceservice import InferenceServiceController
 from mainspring.controllers.model import ModelController
+from mainspring.controllers.modelmonitor import ModelMonitorController
 from mainspring.controllers.modelversion import ModelVersionController
 from mainspring.controllers.trainingrun import TrainingRunController
 from mainspring.engine.runner import Controller
 from mainspring.kube.client import Api
+from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
 from mainspring.plan.common.settings import Settings
 
@@ -24,7 +26,8 @@ CONTROLLERS = (
     ModelVersionController,
     InferenceServiceController,
 )
+KINDS = (*(controller.kind for controller in CONTROLLERS), ModelMonitorController.kind)
 
 
-def build(api: Api, store: Store, settings: Settings) -> list[Controller]:
-    return [make(api, store, settings) for make in CONTROLLERS]
+def build(api: Api, store: Store, settings: Settings, servers: Servers) -> list[Controller]:
+    return [*(make(api, store, settings) for make in CONTROLLERS), ModelMonitorController(store, settings, servers)]

@@ -23,10 +23,11 @@ from mainspring.kube.store import Store
 from mainspring.kube.storeadmin import Credentials, StoreAdmin, derive
 from mainspring.plan.common import compare, objects
 from mainspring.plan.common.objects import Manifest, Ref
-from mainspring.plan.common.pods import ARTIFACTS_SECRET, CA_CONFIG_MAP
+from mainspring.plan.common.pods import ARTIFACTS_SECRET, CA_CONFIG_MAP, FEEDBACK_SECRET, FEEDBACK_SECRET_KEY
 from mainspring.plan.common.settings import Settings, bucket_name
 
 log = logging.getLogger("mainspring.tenants")
+FEEDBACK_KEY_BYTES = 32
 LABELS = {LABEL_MANAGED_BY: "mainspring", LABEL_PART_OF: "mainspring"}
 
 
@@ -102,6 +103,7 @@ class Tenants:
         """The account first, then the Secret: whoever has the Secret can use it."""
         if self._settings.ca_bundle:
             await self._apply(self._ca(namespace))
+        await self._ensure_feedback_key(namespace)
         if self._admin is not None and self._root is not None and await self._is_ours(namespace):
             account = derive(self._root, namespace)
             await self._admin.ensure_account(account, bucket_name(namespace), datetime.now(UTC))
@@ -110,16 +112,26 @@ class Tenants:
 
     async def leave(self, namespace: str) -> None:
         """Nothing of ours is left: the credentials go, the data in the bucket stays."""
-        if self._admin is not None and await self._is_ours(namespace):
-            target = Ref("Secret", namespace, ARTIFACTS_SECRET)
-            with suppress(errors.NotFound):
-                await self._api.delete(target, objects.uid(await self._api.get(target)))
+        names = (ARTIFACTS_SECRET, FEEDBACK_SECRET) if self._admin is not None else (FEEDBACK_SECRET,)
+        for name in names:
+            if await self._is_ours(namespace, name):
+                target = Ref("Secret", namespace, name)
+                with suppress(errors.NotFound):
+                    await self._api.delete(target, objects.uid(await self._api.get(target)))
         self._served.discard(namespace)
 
-    async def _is_ours(self, namespace: str) -> bool:
+    async def _ensure_feedback_key(self, namespace: str) -> None:
+        """What servers sign feedback tokens with: made once and never changed, or tokens that are out lose their worth."""
+        target = Ref("Secret", namespace, FEEDBACK_SECRET)
+        try:
+            await self._api.get(target)
+        except errors.NotFound:
+            await self._api.apply(_secret(target, {FEEDBACK_SECRET_KEY: secrets.token_hex(FEEDBACK_KEY_BYTES)}))
+
+    async def _is_ours(self, namespace: str, name: str = ARTIFACTS_SECRET) -> bool:
         """Absent, or made by us."""
         try:
-            found = await self._api.get(Ref("Secret", namespace, ARTIFACTS_SECRET))
+            found = await self._api.get(Ref("Secret", namespace, name))
         except errors.NotFound:
             return True
         return objects.labels(found).get(LABEL_MANAGED_BY) == "mainspring"

@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,6 +14,7 @@ import aiohttp
 from mainspring.controllers import registry, tenants
 from mainspring.engine.leader import Leader
 from mainspring.kube import client
+from mainspring.kube.servers import HttpServers
 from mainspring.kube.store import Store
 from mainspring.kube.storeadmin import StoreAdmin
 from mainspring.plan.common.settings import Settings
@@ -78,16 +77,16 @@ async def _work(api: client.Client, settings: Settings, stop: asyncio.Event, pro
     if not await work.before(stop, watching.await_kinds(api)):
         return
     store = Store(registry.INDEXED_LABELS)
-    async with _tenants(api, store, settings) as namespaces:
-        await work.Work(api, store, settings, namespaces).run(progress.synced, partial(_listen, stop), stop)
-
-
-@asynccontextmanager
-async def _tenants(api: client.Client, store: Store, settings: Settings) -> AsyncIterator[tenants.Tenants]:
-    if not settings.embedded_store:
-        yield tenants.Tenants(api, store, settings, None, None)
-        return
-    root = await tenants.root_credentials(api, settings)
     async with aiohttp.ClientSession() as session:
-        admin = StoreAdmin(settings.store_admin_endpoint, root, session)
-        yield tenants.Tenants(api, store, settings, admin, root)
+        namespaces = await _tenants(api, store, settings, session)
+        doing = work.Work(api, store, settings, namespaces, HttpServers(session))
+        await doing.run(progress.synced, partial(_listen, stop), stop)
+
+
+async def _tenants(
+    api: client.Client, store: Store, settings: Settings, session: aiohttp.ClientSession
+) -> tenants.Tenants:
+    if not settings.embedded_store:
+        return tenants.Tenants(api, store, settings, None, None)
+    root = await tenants.root_credentials(api, settings)
+    return tenants.Tenants(api, store, settings, StoreAdmin(settings.store_admin_endpoint, root, session), root)

@@ -14,6 +14,7 @@ from mainspring.controllers import registry, tenants
 from mainspring.engine import runner as engine
 from mainspring.engine.informer import OUR_KINDS, Intake
 from mainspring.kube import client
+from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
@@ -27,10 +28,12 @@ log = logging.getLogger("mainspring.work")
 
 
 class Work:
-    def __init__(self, api: client.Client, store: Store, settings: Settings, namespaces: tenants.Tenants) -> None:
+    def __init__(
+        self, api: client.Client, store: Store, settings: Settings, namespaces: tenants.Tenants, servers: Servers
+    ) -> None:
         self._settings = settings
         self._namespaces = namespaces
-        self._runner = engine.Runner(api, store, registry.build(api, store, settings))
+        self._runner = engine.Runner(api, store, registry.build(api, store, settings, servers))
         self._intake = Intake(store, self._notice)
         self._ours, self._children = watching.build_informers(api, self._intake, settings)
 

@@ -33,6 +33,15 @@ MINIMAL: dict[str, dict[str, Any]] = {
         "inputs": [{"name": "x", "datatype": "FP32"}],
     },
     "InferenceService": {"model": {"name": "m"}},
+    "ModelMonitor": {
+        "service": "m",
+        "performance": {"metric": "accuracy", "minimum": 0.9},
+        "retrain": {
+            "template": {
+                "spec": {"dataset": {"name": "d"}, "model": "m", "estimator": {"class": "sklearn.svm.SVC"}},
+            }
+        },
+    },
 }
 
 

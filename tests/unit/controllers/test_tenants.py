@@ -24,6 +24,7 @@ from tests.sim.server import ApiServer
 pytestmark = [pytest.mark.asyncio, pytest.mark.looptime]
 EMBEDDED = replace(builders.SETTINGS, artifacts_uri="", store_endpoint="http://store:7070")
 SECRET = Ref("Secret", "lab", "mainspring-artifacts")
+FEEDBACK = Ref("Secret", "lab", "mainspring-feedback")
 ROOT = Ref("Secret", "mainspring-system", "mainspring-store")
 
 
@@ -85,7 +86,7 @@ async def test_what_is_served_is_not_served_again() -> None:
     world.tenants.notice("lab")
     await world.settle()
     assert len(world.admin.accounts) == 1
-    assert [w.split()[0] for w in world.api.writes] == ["apply"]
+    assert world.api.writes == ["apply Secret lab/mainspring-feedback", "apply Secret lab/mainspring-artifacts"]
 
 
 async def test_credentials_that_somebody_deleted_come_back_with_the_next_resync() -> None:
@@ -127,11 +128,25 @@ async def test_a_store_that_is_down_is_waited_for() -> None:
     assert SECRET in world.server.objects
 
 
-async def test_with_a_store_of_the_users_nothing_is_made() -> None:
+async def test_with_a_store_of_the_users_only_the_feedback_key_is_made() -> None:
     world = World(builders.SETTINGS)
     world.add()
     await world.settle()
-    assert world.api.writes == []
+    assert world.api.writes == ["apply Secret lab/mainspring-feedback"]
+    world.remove()
+    await world.settle()
+    assert FEEDBACK not in world.server.objects
+
+
+async def test_a_feedback_key_is_made_once_and_never_changed() -> None:
+    world = World()
+    world.add()
+    await world.settle()
+    made = world.server.get(FEEDBACK)
+    assert len(values(made)["key"]) == 64
+    world.tenants.resync()
+    await world.settle()
+    assert world.server.get(FEEDBACK) == made
 
 
 async def test_a_ca_bundle_is_laid_into_the_namespace() -> None:

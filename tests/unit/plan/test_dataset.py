@@ -8,7 +8,7 @@ import pytest
 
 from mainspring.api import contract
 from mainspring.api.v1alpha1.dataset import DatasetSpec
-from mainspring.api.v1alpha1.datasetversion import CheckResult, SplitCounts
+from mainspring.api.v1alpha1.datasetversion import CheckResult, NewRows, SplitCounts
 from mainspring.plan.common import objects
 from mainspring.plan.common.plan import NOTHING, Plan
 from mainspring.plan.dataset import builders as dataset_builders
@@ -77,6 +77,24 @@ def test_the_next_preparation_is_told_of_the_current_version() -> None:
     assert task.previous_identity == builders.digest("identity")
     assert task.previous is not None
     assert task.previous.digest == current["spec"]["digest"]
+
+
+@pytest.mark.parametrize(("new", "total"), [(None, 0), ({"since": "d-0", "rows": 5, "by": "Key", "total": 70}, 70)])
+def test_the_next_preparation_goes_on_counting_new_rows(new: dict[str, Any] | None, total: int) -> None:
+    current = builders.dataset_version(**({"newRows": new} if new else {}))
+    observed = observe({"current": current["metadata"]["name"]}, versions=(current,))
+    task = contract.PrepareTask.model_validate_json(make(observed).apply[0]["data"]["task.json"])
+    assert task.previous_total == total
+
+
+def test_a_version_tells_what_is_new_in_it() -> None:
+    new = NewRows(since="tumours-0123456789", rows=23, by="Timestamp", total=90)
+    made = make(with_job(observe(), "Succeeded", report=report(labelled_rows=560, new_rows=new)))
+    (version,) = made.apply
+    assert version["spec"]["labelledRows"] == 560
+    assert version["spec"]["newRows"] == new.to_dict()
+    (event,) = made.events
+    assert event.message.endswith("with 569 rows, 23 newly labelled since tumours-0123456789")
 
 
 def test_a_deleted_dataset_is_left_alone() -> None:

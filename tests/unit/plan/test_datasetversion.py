@@ -21,6 +21,11 @@ def test_a_version_with_a_failed_check_names_it() -> None:
     assert 'check "no-empty" returned 3 rows' in plans.message(made)
 
 
+def test_rows_that_wait_for_a_target_are_told() -> None:
+    made = plan.make_plan(Observed(builders.dataset_version(rows=600, labelledRows=569)), builders.NOW)
+    assert plans.message(made) == "600 rows: 455 for training, 114 held out, 31 without a target yet"
+
+
 def test_what_was_told_is_not_told_again() -> None:
     version = builders.dataset_version()
     told = plan.make_plan(Observed(version), builders.NOW).status

@@ -61,6 +61,9 @@ def test_a_metric_that_was_not_measured_is_inconclusive() -> None:
         ("NotWorse", -0.05, -0.011, "Failed"),
         ("NonInferior", -0.01, 0.05, "Passed"),
         ("NonInferior", -0.011, 0.05, "Failed"),
+        ("Better", 0.001, 0.05, "Passed"),
+        ("Better", 0.0, 0.05, "Failed"),
+        ("Better", -0.001, 0.05, "Failed"),
     ],
 )
 def test_what_is_compared_with_the_champion_is_a_bound_of_the_interval(
@@ -83,10 +86,54 @@ def test_without_numbers_the_comparison_does_not_pass(found: tuple[ComparedMetri
     assert "against tumours-v1" in message
 
 
-def test_the_rows_that_were_asked_for_count() -> None:
-    gate = {"metric": "roc_auc", "rows": "Recent", "versusChampion": {}}
+def test_each_gate_is_judged_by_the_rows_that_it_asked_for() -> None:
+    """The second asks for the default, which the comparison found to be Recent."""
+    asked = [
+        {"name": "all", "metric": "roc_auc", "rows": "All", "versusChampion": {}},
+        {"name": "bound", "metric": "roc_auc", "minimum": 0.9},
+        {"name": "default", "metric": "roc_auc", "versusChampion": {}},
+    ]
+    version = ModelVersionSpec.model_validate(objects.spec(builders.model_version(2)))
     found = (compared(0.0, 0.1), compared(-0.5, -0.4, on="Recent"))
-    assert judge(gate, *found, champion="tumours-v1")[0] == "Failed"
+    results = judging.judge([Gate.model_validate(gate) for gate in asked], version, found, "tumours-v1")
+    assert [r.verdict for r in results] == ["Passed", "Passed", "Failed"]
+    assert "on 114 recent rows" in results[2].message
+
+
+def test_a_gate_that_asks_for_better_says_what_the_bound_must_be() -> None:
+    gate = {"metric": "roc_auc", "versusChampion": {"mode": "Better"}}
+    found = compared(-0.01, 0.05, on="Recent", smallestDetectable=0.04)
+    assert judge(gate, found, champion="tumours-v1") == (
+        "Failed",
+        "roc_auc against tumours-v1: +0.02 [-0.01, +0.05] on 114 recent rows, must be above 0, "
+        "smallest detectable difference 0.04",
+    )
+
+
+# ---- Which gates there are
+
+IMPROVING = {"trainingRun": "drifted", "mustImprove": True}
+
+
+def test_a_run_that_must_improve_adds_a_gate_to_those_of_the_model() -> None:
+    model = [Gate.model_validate({"name": "g", "metric": "f1", "minimum": 0.5})]
+    first, added = gates.asked_of(builders.model_version(2, source=IMPROVING), model)
+    assert first == model[0]
+    assert (added.name, added.metric, added.rows) == ("must-improve", "roc_auc", None)
+    assert added.versus_champion is not None
+    assert added.versus_champion.mode == "Better"
+
+
+@pytest.mark.parametrize(("task", "metric"), [("Regression", "r2"), ("Classification", "accuracy"), (None, "accuracy")])
+def test_without_a_primary_metric_the_usual_one_must_improve(task: str | None, metric: str) -> None:
+    facts = {"artifact": _artifact(), "source": IMPROVING, **({"task": task} if task else {})}
+    (added,) = gates.asked_of(builders.stored(builders.version(2, **facts)), None)
+    assert added.metric == metric
+
+
+@pytest.mark.parametrize("facts", [{}, {"source": {}}, {"source": {"trainingRun": "r", "mustImprove": False}}])
+def test_other_versions_have_the_gates_of_the_model(facts: dict[str, Any]) -> None:
+    assert gates.asked_of(builders.stored(builders.version(2, artifact=_artifact(), **facts)), []) == []
 
 
 @pytest.mark.parametrize(

@@ -259,6 +259,21 @@ def test_a_version_has_the_facts_of_its_run_and_data() -> None:
     assert spec["primary"] == "roc_auc"
 
 
+@pytest.mark.parametrize(("asked", "told"), [(True, True), (False, None)])
+def test_a_version_remembers_that_its_run_must_improve(asked: bool, told: bool | None) -> None:
+    asking = run()
+    asking["spec"]["mustImprove"] = asked
+    made = make(observe(unregistered=(asking,)))
+    assert made.apply[0]["spec"]["source"].get("mustImprove") is told
+
+
+def test_a_version_whose_run_must_improve_is_promoted_only_by_a_comparison() -> None:
+    """Its gates without the additional one were judged: that decision is not about what is asked."""
+    asking = {"source": {"trainingRun": "drifted", "mustImprove": True}}
+    assert champion(make(observe(version(1, passed=True)))) == "tumours-v1"
+    assert champion(make(observe(version(1, passed=True, **asking)))) == ""
+
+
 def test_a_run_with_its_own_image_is_served_with_it() -> None:
     own = run()
     own = {**own, "spec": {**own["spec"], "image": "team/runtime@sha256:1"}}

@@ -43,7 +43,9 @@ def make(observed: Observed, minutes: float = 0) -> Plan:
 
 
 def with_job(observed: Observed, state: str, attempt: int = 0, **more: Any) -> Observed:
-    rival = observed.champion if observed.model_spec and gates.compares(observed.model_spec.gates or ()) else None
+    assert observed.model_spec is not None
+    asked = gates.asked_of(observed.object, observed.model_spec.gates)
+    rival = observed.champion if gates.compares(asked) else None
     name = version_builders.job_name(observed, rival, attempt)
     return replace(observed, jobs=(*observed.jobs, builders.job_state(name, observed.object, state, **more)))
 
@@ -133,6 +135,31 @@ def test_the_comparison_decides(value: float, passed: bool) -> None:
     made = make(with_job(versus(), "Succeeded", report=report(better(value))))
     assert decision(made)["passed"] == passed
     assert decision(made)["champion"] == "tumours-v1"
+
+
+IMPROVING = {"trainingRun": "drifted", "datasetVersion": "tumours-1", "mustImprove": True}
+
+
+@pytest.mark.parametrize(("value", "passed"), [(0.02, True), (0.01, False), (-0.005, False)])
+def test_a_version_that_must_improve_is_compared_once_more(value: float, passed: bool) -> None:
+    """The bounds lie 0.01 below and above: not worse than the champion is not enough."""
+    observed = versus(builders.model_version(2, source=IMPROVING))
+    task = contract.EvaluateTask.model_validate_json(make(observed).apply[0]["data"]["task.json"])
+    assert task.comparison is not None
+    assert [(m.metric, m.on) for m in task.comparison.metrics] == [("roc_auc", None), ("roc_auc", None)]
+    made = decision(make(with_job(observed, "Succeeded", report=report(better(value), better(value)))))
+    assert [(r["name"], r["verdict"] == "Passed") for r in made["results"]] == [
+        ("not-worse", True),
+        ("must-improve", passed),
+    ]
+    assert made["passed"] == passed
+
+
+def test_a_version_that_must_improve_is_compared_by_a_model_without_gates() -> None:
+    observed = versus(builders.model_version(2, source=IMPROVING))
+    assert observed.model_spec is not None
+    bare = replace(observed, model_spec=observed.model_spec.model_copy(update={"gates": None}))
+    assert decision(make(with_job(bare, "Succeeded", report=report(better(0.0)))))["passed"] is False
 
 
 def test_another_champion_asks_for_another_job() -> None:

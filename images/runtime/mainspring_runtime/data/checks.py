@@ -18,7 +18,7 @@ from mainspring_runtime.data.engine import Connection, explanation, quoted, row,
 from mainspring_runtime.data.profile import Summary
 from mainspring_runtime.data.reading import DATASET
 from mainspring_runtime.data.split import UNLABELLED
-from mainspring_runtime.data.version import PUBLISHED, Version
+from mainspring_runtime.data.version import LABELLED, Version
 
 REFRESHED_AT = "refreshed_at"
 MAX_RESULTS = 64  # as many as a DatasetVersion can carry
@@ -61,7 +61,7 @@ def unique_key(version: Version) -> CheckResult:
 def every_class_on_every_side(version: Version) -> CheckResult:
     """A class that is missing from a side can be neither learned nor judged."""
     target = quoted(version.spec.target)
-    classes = [value for (value,) in rows(version.connection, f"SELECT DISTINCT {target} FROM {PUBLISHED} ORDER BY 1")]
+    classes = [value for (value,) in rows(version.connection, f"SELECT DISTINCT {target} FROM {LABELLED} ORDER BY 1")]
     missing = []
     for side in version.sides:
         present = {
@@ -87,10 +87,13 @@ def rows_on_every_side(version: Version) -> CheckResult:
 
 
 def labelled_rows(version: Version) -> CheckResult:
-    """Rows without a target are left out; that is normal while labels are late, so it is not an error."""
+    """Rows without a target wait for it; that is normal while labels are late, so it is not an error."""
     count = version.written.rows[UNLABELLED]
     return _result(
-        "labelled-rows", count, f"{count} rows without a value of {version.spec.target} are left out", passed=True
+        "labelled-rows",
+        count,
+        f"{count} rows wait for a value of {version.spec.target}; nothing learns from them or is judged by them",
+        passed=True,
     )
 
 

@@ -17,7 +17,7 @@ from mainspring_runtime.data.engine import quoted, row, rows
 from mainspring_runtime.data.history import COLUMNS_FILE, DATASET_FILE
 from mainspring_runtime.data.profile import Summary
 from mainspring_runtime.data.split import Splitter
-from mainspring_runtime.data.version import PUBLISHED, Version
+from mainspring_runtime.data.version import LABELLED, Version
 from mainspring_runtime.errors import PermanentError
 
 PROFILE_FILE = "profile.json"
@@ -50,7 +50,7 @@ def classes_of(version: Version) -> Classes:
     if spec.task is not Task.CLASSIFICATION:
         return Classes()
     labels = sorted(
-        label for (label,) in rows(version.connection, f"SELECT DISTINCT {quoted(spec.target)} FROM {PUBLISHED}")
+        label for (label,) in rows(version.connection, f"SELECT DISTINCT {quoted(spec.target)} FROM {LABELLED}")
     )
     if len(labels) < 2:
         raise PermanentError(
@@ -64,11 +64,11 @@ def classes_of(version: Version) -> Classes:
 
 
 def data_cut(version: Version) -> str | None:
-    """The newest timestamp among the published rows, RFC 3339."""
+    """The newest timestamp among the rows with a target, RFC 3339."""
     if not version.spec.timestamp:
         return None
     return instant(
-        row(version.connection, f"SELECT max(epoch_us({quoted(version.spec.timestamp)})) FROM {PUBLISHED}")[0]
+        row(version.connection, f"SELECT max(epoch_us({quoted(version.spec.timestamp)})) FROM {LABELLED}")[0]
     )
 
 

@@ -26,12 +26,23 @@ class Cuts:
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """What the current version calls its columns, and how many of its rows have a target."""
+
+    target: str
+    key: str | None
+    timestamp: str | None
+    labelled_rows: int
+
+
+@dataclass(frozen=True)
 class Previous:
-    """The facts of the current version that the next one must respect."""
+    """The facts of the current version that the next one must respect, or is compared with."""
 
     pins: Pins = field(default_factory=dict)
     split_digest: str | None = None
     cuts: Cuts = Cuts()
+    earlier: Earlier | None = None
 
 
 def load(reference: contract.ArtifactRef | None, spec: DatasetSpec, target: Path) -> Previous:
@@ -49,6 +60,7 @@ def load(reference: contract.ArtifactRef | None, spec: DatasetSpec, target: Path
         pins=_pins(json.loads((target / COLUMNS_FILE).read_text())) if bound else {},
         split_digest=facts["splitDigest"],
         cuts=Cuts(facts["testCut"], facts["validationCut"]),
+        earlier=Earlier(facts["target"], facts["key"], facts["timestamp"], sum(facts["rows"].values())),
     )
 
 

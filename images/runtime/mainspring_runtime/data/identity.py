@@ -11,7 +11,7 @@ from mainspring.api import contract
 from mainspring.api.v1alpha1.dataset import DatasetSpec
 
 # Raised when the same input gives other bytes than before although the image has the same name.
-FORMAT = 1
+FORMAT = 2
 # When and where the work is done does not change what comes out.
 IRRELEVANT = {"refresh", "retain", "resources", "pod_template"}
 RECIPE = {"source", "inputs", "prepare", "columns"}

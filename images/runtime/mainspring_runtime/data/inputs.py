@@ -25,7 +25,7 @@ def fetch(inputs: Sequence[contract.ArtifactRef], target: Path) -> dict[str, lis
 
 
 def create_views(connection: Connection, tables: Mapping[str, Sequence[Path]]) -> None:
-    """One view for each input, over all its rows."""
+    """One view for each input, over all its rows, also those without a target."""
     for name, paths in tables.items():
         listed = literals([str(path) for path in paths])
         connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM read_parquet([{listed}])")

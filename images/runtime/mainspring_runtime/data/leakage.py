@@ -14,7 +14,7 @@ from mainspring_runtime.data.engine import quoted, row
 from mainspring_runtime.data.profile import Summary
 from mainspring_runtime.data.roles import Role
 from mainspring_runtime.data.split import TEST, TRAIN
-from mainspring_runtime.data.version import PUBLISHED, Version
+from mainspring_runtime.data.version import LABELLED, Version
 
 BINS = 20
 MINIMUM_ROWS = 100
@@ -79,7 +79,7 @@ def _is_dense(version: Version, summary: Summary) -> bool:
 def _explained(version: Version, summary: Summary) -> float:
     """How much of the target the value's bin tells: of the variance, or of the errors of guessing the commonest class."""
     width = ((summary.maximum or 0) - (summary.minimum or 0) + 1) / BINS
-    binned = f"SELECT floor(({quoted(summary.name)} - {summary.minimum}) / {width}) AS bin, {quoted(version.spec.target)} AS y FROM {PUBLISHED}"
+    binned = f"SELECT floor(({quoted(summary.name)} - {summary.minimum}) / {width}) AS bin, {quoted(version.spec.target)} AS y FROM {LABELLED}"
     if version.spec.task is Task.REGRESSION:
         means = f"SELECT avg(y) AS mean, count(*) AS n FROM ({binned}) GROUP BY bin"
         between = row(version.connection, f"SELECT sum(n * mean * mean) - sum(n * mean) ** 2 / sum(n) FROM ({means})")[

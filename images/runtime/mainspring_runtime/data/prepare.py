@@ -20,6 +20,7 @@ from mainspring_runtime.data import (
     identity,
     inputs,
     limits,
+    newrows,
     profile,
     reading,
     schema,
@@ -66,6 +67,7 @@ def prepare(task: contract.PrepareTask, places: Places, allowed: limits.Limits, 
     # By default one for each CPU of the node.
     pyarrow.set_cpu_count(allowed.cpus)
     previous = history.load(task.previous, task.spec, places.previous)
+    newrows.fetch(task.previous, previous.earlier, task.spec, places.previous)
     tables = inputs.fetch(task.inputs, places.inputs)
     # On one thread a sum of floats or a LIMIT gives the same result each time.
     threads = 1 if task.spec.prepare else allowed.threads
@@ -111,7 +113,9 @@ def make(
     results = checks.run(made, summaries, datetime.fromisoformat(task.refreshed_at).astimezone(UTC))
     return contract.PrepareReport(
         identity="",
-        rows=made.rows,
+        rows=made.rows + made.written.rows[split.UNLABELLED],
+        labelled_rows=made.rows,
+        new_rows=newrows.count(made, task, previous.earlier, places.previous),
         invalid_rows=valid.invalid_rows,
         columns=export.column_profiles(made, summaries)[:MAX_COLUMNS],
         column_count=len(summaries),
@@ -132,8 +136,9 @@ def _write(
     """Write the rows of each side, free what was parsed, and open the result."""
     sides = [side for side in split.SIDES if side != split.VALIDATION or task.spec.split.validation]
     places.rows.mkdir(parents=True)
-    files = {side: places.rows / f"{side}.parquet" for side in sides if side != split.UNLABELLED}
-    files[split.UNLABELLED] = places.work / "unlabelled.parquet"
+    files = {side: places.rows / f"{side}.parquet" for side in sides}
     written = writing.write(connection, splitter, resolved, files, places.buckets)
     reading.release(connection)
+    if not written.rows[split.UNLABELLED]:
+        files.pop(split.UNLABELLED).unlink()
     return version.open_version(connection, task.spec, resolved, written, files)

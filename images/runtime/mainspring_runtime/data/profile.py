@@ -22,7 +22,7 @@ from mainspring_runtime.data.canonical import NUMERIC, TEXTUAL, Field
 from mainspring_runtime.data.engine import quoted, rows
 from mainspring_runtime.data.roles import Role
 from mainspring_runtime.data.statistics import ColumnStatistics, Moments
-from mainspring_runtime.data.version import PUBLISHED, Version
+from mainspring_runtime.data.version import LABELLED, Version
 from mainspring_runtime.errors import PermanentError
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -122,7 +122,7 @@ def _with_categories(version: Version, summary: Summary) -> Summary:
         raise PermanentError("TooManyCategories", message, [summary.name])
     column = quoted(summary.name)
     counts = rows(
-        version.connection, f"SELECT {column}, count(*) FROM {PUBLISHED} WHERE {column} IS NOT NULL GROUP BY 1"
+        version.connection, f"SELECT {column}, count(*) FROM {LABELLED} WHERE {column} IS NOT NULL GROUP BY 1"
     )
     top = sorted(counts, key=lambda item: (-item[1], item[0]))[:TOP_VALUES]
     return replace(summary, categories=tuple(sorted(value for value, _ in counts)), top=tuple(top))

@@ -1,7 +1,7 @@
 """The written files of a version as tables, for the profile and the checks.
 
-Views: `dataset` has all valid rows, as the user's checks see them; `PUBLISHED` those with a target; and one view for
-each side.
+Views: `dataset` has all valid rows, as the user's checks see them; `LABELLED` those with a target; and one view for
+each side. Rows without a target are published as well, in a file that no model reads.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mainspring_runtime.data.split import UNLABELLED
 from mainspring_runtime.data.statistics import ColumnStatistics
 from mainspring_runtime.data.writing import Written
 
-PUBLISHED = f"{INTERNAL_SCHEMA}.published_rows"
+LABELLED = f"{INTERNAL_SCHEMA}.labelled_rows"
 
 
 @dataclass(frozen=True)
 class Version:
-    """What was written. `sides` are the published ones, in order."""
+    """What was written. `sides` are those whose rows have a target, in order."""
 
     connection: Connection
     spec: DatasetSpec
@@ -34,11 +34,11 @@ class Version:
 
     @property
     def rows(self) -> int:
-        """Rows of all published sides."""
+        """Rows with a target."""
         return sum(self.written.rows[side] for side in self.sides)
 
     def statistics(self, column: str) -> ColumnStatistics:
-        """Over all published rows."""
+        """Over all rows with a target."""
         return self.written.total(self.sides, column)
 
     def view(self, side: str) -> str:
@@ -52,7 +52,7 @@ def open_version(
     version = Version(connection, spec, schema, written, tuple(side for side in files if side != UNLABELLED), files)
     for side, path in files.items():
         _view(connection, version.view(side), [path])
-    _view(connection, PUBLISHED, [files[side] for side in version.sides])
+    _view(connection, LABELLED, [files[side] for side in version.sides])
     _view(connection, DATASET, list(files.values()))
     return version
 

@@ -14,7 +14,7 @@ from mainspring_runtime import artifacts, reporting, threads
 from mainspring_runtime.evaluate import comparison, describing
 from mainspring_runtime.model import predictor as predictors
 from mainspring_runtime.model.predictor import Predictor
-from mainspring_runtime.prepared import PreparedDataset, read_dataset
+from mainspring_runtime.prepared import PreparedDataset, fetch_dataset
 
 Say = Callable[[int, str], None]
 
@@ -87,8 +87,8 @@ def _champion(task: EvaluateTask, work: Path, thread_count: int) -> Predictor:
 def _dataset(task: EvaluateTask, work: Path) -> PreparedDataset:
     assert task.comparison is not None
     directory = work / "dataset"
-    _fetch(task.comparison.dataset, directory)
-    return read_dataset(directory)
+    shutil.rmtree(directory, ignore_errors=True)
+    return fetch_dataset(task.comparison.dataset, directory)
 
 
 def _fetch(reference: ArtifactRef, directory: Path) -> int:

@@ -4,7 +4,9 @@
                   │  └─► listener     uvicorn on two ports, and the order in which connections are closed
                   ▼
     inference (8080) ─► wire ─► tables ─► batching ─► the predictor (in one thread)
-    internal  (8081) ─► metrics
+           │                                 └─► monitoring    rows and predictions that were answered
+           └─► monitoring    labels that come back
+    internal  (8081) ─► metrics, and what monitoring counted
 
 Everything but loading and predicting runs on one event loop, so nothing here needs a lock.
 """

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 
 from mainspring_runtime.serve.errors import unavailable
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.predicting import Answer, Outputs, Predict
+from mainspring_runtime.serve.predicting import Answer, Outputs, Predict, Predicted
 from mainspring_runtime.serve.settings import Limits
 from mainspring_runtime.serve.tables import Table
 
 Clock = Callable[[], float]  # seconds, monotonic
+Observe = Callable[[Predicted, Sequence[bool]], None]  # with whether each request got its answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,29 @@ class Waiting:
     alone: bool = False  # it was in a batch that failed; such requests are always at the front of the queue
 
 
+def _ignore(predicted: Predicted, answered: Sequence[bool]) -> None:
+    """For a server that counts nothing."""
+
+
 class Batcher:
     """The queue in front of one model. Use from the event loop only."""
 
     def __init__(
-        self, predict: Predict, executor: Executor, limits: Limits, tallies: Tallies, clock: Clock = time.perf_counter
+        self,
+        predict: Predict,
+        executor: Executor,
+        limits: Limits,
+        tallies: Tallies,
+        clock: Clock = time.perf_counter,
+        observe: Observe = _ignore,
     ) -> None:
+        """`observe` is told of every call that succeeded, once its answers are on their way."""
         self._predict = predict
         self._executor = executor
         self._limits = limits
         self._tallies = tallies
         self._clock = clock
+        self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
@@ -125,22 +138,26 @@ class Batcher:
     def _may_join(self, first: Waiting, rows: int, waiting: Waiting) -> bool:
         return rows + waiting.table.rows <= self._limits.batch_rows and waiting.outputs == first.outputs
 
-    def _on_done(self, done: Future[list[Answer]]) -> None:
+    def _on_done(self, done: Future[Predicted]) -> None:
         self._loop.call_soon_threadsafe(self._finish, done)
 
-    def _finish(self, done: Future[list[Answer]]) -> None:
+    def _finish(self, done: Future[Predicted]) -> None:
         batch, self._running = self._running, ()
         error = done.exception()
+        if error is not None:
+            self._fail(batch, error)
+        answered = [] if error is not None else _answer(batch, done.result())
+        if self._queue:
+            self._start()
         if error is None:
-            for waiting, answer in zip(batch, done.result(), strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(answer)
-        elif len(batch) > 1:
+            # Last, so that the next prediction already runs.
+            self._observe(done.result(), answered)
+
+    def _fail(self, batch: Sequence[Waiting], error: BaseException) -> None:
+        if len(batch) > 1:
             self._take_apart(batch)
         elif not batch[0].answer.done():
             batch[0].answer.set_result(Failed(error))
-        if self._queue:
-            self._start()
 
     def _take_apart(self, batch: Sequence[Waiting]) -> None:
         for waiting in reversed(batch):
@@ -162,3 +179,12 @@ class Batcher:
                 waiting.answer.set_result(Failed(unavailable(f"no answer within {self._limits.request_seconds:g} s")))
         if alive := [waiting.since for waiting in pending if waiting.since > due]:
             self._watch_deadline(min(alive))
+
+
+def _answer(batch: Sequence[Waiting], predicted: Predicted) -> list[bool]:
+    """Whether each request was still waiting for its answer."""
+    answered = [not waiting.answer.done() for waiting in batch]
+    for waiting, answer, in_time in zip(batch, predicted.answers, answered, strict=True):
+        if in_time:
+            waiting.answer.set_result(answer)
+    return answered

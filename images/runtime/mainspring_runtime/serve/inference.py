@@ -1,4 +1,4 @@
-"""Port 8080: the REST endpoints of the Open Inference Protocol v2, for one version of one model.
+"""Port 8080: the REST endpoints of the Open Inference Protocol v2, for one version of one model, and feedback on it.
 
 A route is a whole path, since the names of the model and of its version are known from the start. A further protocol is
 further routes with their own codec in front of the same batcher.
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 from mainspring import __version__
 from mainspring_runtime.errors import JobError
-from mainspring_runtime.serve import http, tables, wire
+from mainspring_runtime.serve import environment, http, tables, wire
 from mainspring_runtime.serve.batching import Batcher, Failed
 from mainspring_runtime.serve.errors import RequestError, bad_request, closest, unavailable
 from mainspring_runtime.serve.http import Receive, Response, Route, Scope, Send
 from mainspring_runtime.serve.metrics import Tallies
+from mainspring_runtime.serve.monitoring import feedback_request
+from mainspring_runtime.serve.monitoring.feedback import Feedback
 from mainspring_runtime.serve.predicting import Outputs
 from mainspring_runtime.serve.settings import Limits, Settings
 from mainspring_runtime.serve.tables import Schema
@@ -38,6 +40,7 @@ class ServedModel:
     outputs: frozenset[str]
     batcher: Batcher
     metadata: bytes
+    feedback: Feedback | None = None
 
 
 class InferenceApp:
@@ -67,6 +70,7 @@ class InferenceApp:
             routes[path] = Route("GET", self._model_metadata)
             routes[f"{path}/ready"] = Route("GET", self._model_ready)
             routes[f"{path}/infer"] = Route("POST", self._infer)
+        routes[f"{base}/feedback"] = Route("POST", self._feedback)
         return routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -92,6 +96,13 @@ class InferenceApp:
 
     async def _model_metadata(self, _scope: Scope, _receive: Receive) -> Response:
         return Response(200, self._loaded().metadata)
+
+    async def _feedback(self, scope: Scope, receive: Receive) -> Response:
+        feedback = self._loaded().feedback
+        if feedback is None:
+            raise RequestError(404, f"this server takes no feedback, since {environment.FEEDBACK_KEY} is not set")
+        body = await http.read_json(scope, receive, feedback_request.MAX_BYTES)
+        return feedback_request.count(feedback, feedback_request.decode(body))
 
     def _loaded(self) -> ServedModel:
         if self.model is None:

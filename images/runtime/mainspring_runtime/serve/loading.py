@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from mainspring_runtime import artifacts
 from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.serve.monitoring import profile
+from mainspring_runtime.serve.monitoring.profile import Profile
 from mainspring_runtime.serve.predicting import Predictor
 from mainspring_runtime.serve.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 
-def load(settings: Settings, directory: Path, threads: int) -> Predictor:
+@dataclass(frozen=True)
+class Loaded:
+    """A model that may answer, and what its rows and predictions are compared with."""
+
+    predictor: Predictor
+    profile: Profile
+
+
+def load(settings: Settings, directory: Path, threads: int) -> Loaded:
     """Fetch and verify every byte into `directory`, then load the model from it.
 
     Loading predicts the version's own sample and compares, so a model that is returned is proved and warm.
@@ -40,4 +51,7 @@ def load(settings: Settings, directory: Path, threads: int) -> Predictor:
         settings.model, settings.version, loaded.path, threads, manifest.size, fetched - started, time.monotonic() - fetched,
         f"; not the fast path: {loaded.fallback_reason}" if loaded.fallback_reason else "",
     )  # fmt: skip
-    return loaded
+    found = profile.read(directory, loaded.signature)
+    if found.reason:
+        logger.warning("only rows are counted, no features and no predictions: %s", found.reason)
+    return Loaded(loaded, found)

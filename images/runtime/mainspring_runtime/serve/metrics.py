@@ -121,9 +121,10 @@ class ServerCollector(Collector):
         return family
 
 
-def make_registry(collector: ServerCollector) -> CollectorRegistry:
+def make_registry(*collectors: Collector) -> CollectorRegistry:
     """The server's own metrics and those of its process (CPU, memory, file descriptors)."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     return registry

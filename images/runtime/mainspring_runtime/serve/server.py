@@ -8,17 +8,21 @@ import logging
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mainspring_runtime.model.signature import Output
 from mainspring_runtime.serve import loading, predicting, tables
 from mainspring_runtime.serve.batching import Batcher
 from mainspring_runtime.serve.inference import InferenceApp, ServedModel
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.listener import Listener, bind
+from mainspring_runtime.serve.loading import Loaded
 from mainspring_runtime.serve.metadata import encode_metadata
 from mainspring_runtime.serve.metrics import ModelInfo, ServerCollector, Tallies, make_registry
-from mainspring_runtime.serve.predicting import Predictor
+from mainspring_runtime.serve.monitoring import compiling
+from mainspring_runtime.serve.monitoring.monitor import Monitor
+from mainspring_runtime.serve.monitoring.series import MonitoringCollector
 from mainspring_runtime.serve.settings import Limits, Settings
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,7 @@ class Parts:
     limits: Limits
     tallies: Tallies
     collector: ServerCollector
+    monitor: Monitor
     app: InferenceApp
     public: Listener
     internal: Listener
@@ -44,15 +49,18 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
     """Open both ports and put the parts together; nothing runs yet."""
     tallies = Tallies()
     collector = ServerCollector(settings.model, settings.version, tallies)
+    monitor = Monitor()
+    registry = make_registry(collector, MonitoringCollector(settings.model, settings.version, monitor))
     app = InferenceApp(settings, limits, tallies)
     return Parts(
         settings=settings,
         limits=limits,
         tallies=tallies,
         collector=collector,
+        monitor=monitor,
         app=app,
         public=Listener(app, bind(settings.port), limits),
-        internal=Listener(InternalApp(make_registry(collector)), bind(settings.internal_port), limits),
+        internal=Listener(InternalApp(registry, monitor), bind(settings.internal_port), limits),
         executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
     )
 
@@ -69,10 +77,15 @@ async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int
     try:
         return await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
     finally:
-        # The internal port is the last to go: the counters can be read to the end.
-        for listener, task in zip((parts.public, parts.internal), listening, strict=True):
-            listener.stop()
-            await task
+        # The internal port is the last to go: the counters can be read to the end, when no request changes them.
+        await _end(parts.public, listening[0])
+        await parts.monitor.hold(limits.final_seconds)
+        await _end(parts.internal, listening[1])
+
+
+async def _end(listener: Listener, task: asyncio.Task[None]) -> None:
+    listener.stop()
+    await task
 
 
 async def _load_and_answer(parts: Parts, stop: asyncio.Event, directory: Path, threads: int) -> bool:
@@ -88,16 +101,23 @@ async def _load_and_answer(parts: Parts, stop: asyncio.Event, directory: Path, t
     return True
 
 
-def start_answering(parts: Parts, predictor: Predictor) -> None:
+def start_answering(parts: Parts, loaded: Loaded) -> None:
     """From here on the server is ready."""
+    predictor, settings = loaded.predictor, parts.settings
     schema = tables.compile_schema(predictor.signature)
+    watched, tokens = compiling.compile_monitoring(settings, predictor.signature, loaded.profile, schema)
     signature = predictor.signature
+    if tokens is not None:
+        signature = replace(signature, outputs=(*signature.outputs, Output(tokens.name, "BYTES", (-1,))))
+    predict = predicting.make_predict(predictor, schema, watched.counters.outputs, tokens)
+    parts.monitor.watched = watched
     parts.app.model = ServedModel(
         schema=schema,
         default_outputs=tuple(signature.default_outputs),
-        outputs=frozenset(output.name for output in signature.outputs),
-        batcher=Batcher(predicting.make_predict(predictor, schema), parts.executor, parts.limits, parts.tallies),
-        metadata=encode_metadata(parts.settings, signature, predictor.path),
+        outputs=frozenset(signature.output_names),
+        batcher=Batcher(predict, parts.executor, parts.limits, parts.tallies, observe=watched.counters.observe),
+        metadata=encode_metadata(settings, signature, predictor.path),
+        feedback=watched.feedback,
     )
     parts.collector.info = ModelInfo(predictor.path, predictor.fallback_reason or "")
     # The model stays for good: without it, a full collection has little to walk through between two requests.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.serve import environment
 
 DEFAULT_PORT = 8080
 DEFAULT_INTERNAL_PORT = 8081
+MIN_KEY_CHARACTERS = 16
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -29,6 +30,7 @@ class Limits:
     # also be the one that closes it, or a request crosses the closing on its way.
     idle_seconds: int = 620
     linger_seconds: float = 10.0  # while draining: idle connections may still send a request, which is answered
+    final_seconds: float = 5.0  # after draining: for whoever watches to fetch the last counts
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Settings:
     allow_pickle: bool = False
     port: int = DEFAULT_PORT
     internal_port: int = DEFAULT_INTERNAL_PORT
+    feedback_key: str | None = field(default=None, repr=False)
 
 
 def from_environment(env: Mapping[str, str]) -> Settings:
@@ -56,6 +59,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         allow_pickle=_boolean(env, environment.ALLOW_PICKLE),
         port=_port(env, environment.PORT, DEFAULT_PORT),
         internal_port=_port(env, environment.INTERNAL_PORT, DEFAULT_INTERNAL_PORT),
+        feedback_key=_key(env, environment.FEEDBACK_KEY),
     )
 
 
@@ -64,6 +68,14 @@ def _required(env: Mapping[str, str], name: str) -> str:
     if not value:
         raise _invalid(name, "is not set")
     return value
+
+
+def _key(env: Mapping[str, str], name: str) -> str | None:
+    """A secret, so the message does not show it."""
+    key = env.get(name) or None
+    if key is not None and len(key) < MIN_KEY_CHARACTERS:
+        raise _invalid(name, f"must have at least {MIN_KEY_CHARACTERS} characters, got {len(key)}")
+    return key
 
 
 def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:

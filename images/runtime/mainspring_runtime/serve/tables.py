@@ -25,6 +25,7 @@ from mainspring_runtime.serve.wire import RequestInput
 PLAIN_NUMBERS = {float, int}
 
 Matrix = npt.NDArray[np.float64]
+Coercions = list[tuple[str, int]]
 Cells = tuple[str, list[Any]]  # declared datatype and flat values of one column
 
 
@@ -37,7 +38,12 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     rows: int
     floats: Matrix
     others: tuple[tensors.Array, ...] = ()
-    coerced: int = 0  # values that came as another datatype
+    coercions: tuple[tuple[str, int], ...] = ()  # columns with values that came as another datatype, and how many
+
+    @property
+    def coerced(self) -> int:
+        """Values that came as another datatype."""
+        return sum(count for _, count in self.coercions)
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,24 @@ class Schema:
     def only_numbers(self) -> bool:
         return self.plain_floats and not self.other_columns
 
-    def join(self, parts: Sequence[Table]) -> dict[str, tensors.Array]:
-        """The rows of several tables, one below the other, as the columns that a predictor takes."""
-        floats = parts[0].floats if len(parts) == 1 else np.concatenate([part.floats for part in parts])
-        columns: dict[str, tensors.Array] = dict(zip(self.float_names, floats.T, strict=True))
-        for index, column in enumerate(self.other_columns):
-            columns[column.name] = np.concatenate([part.others[index] for part in parts])
+    def by_name(self, table: Table) -> dict[str, tensors.Array]:
+        """The columns that a predictor takes."""
+        columns: dict[str, tensors.Array] = dict(zip(self.float_names, table.floats.T, strict=True))
+        for column, values in zip(self.other_columns, table.others, strict=True):
+            columns[column.name] = values
         return columns
+
+
+def join(parts: Sequence[Table]) -> Table:
+    """The rows of several tables, one below the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Table(
+        rows=sum(part.rows for part in parts),
+        floats=np.concatenate([part.floats for part in parts]),
+        others=tuple(map(np.concatenate, zip(*(part.others for part in parts), strict=True))),
+        coercions=tuple(chain.from_iterable(part.coercions for part in parts)),
+    )
 
 
 def compile_schema(signature: Signature) -> Schema:
@@ -167,22 +184,23 @@ def _flatten(item: RequestInput, rows: int, width: int) -> list[Any]:
 
 def _from_cells(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Table:
     of = {column.name: given for column, given in zip(schema.columns, cells, strict=True)}
-    floats, coerced = _float_block(schema, [of[name] for name in schema.float_names], rows)
-    others = []
-    for column in schema.other_columns:
-        array, count = _convert(column, of[column.name], rows)
-        others.append(array)
-        coerced += count
-    return Table(rows, floats, tuple(others), coerced)
+    floats, coercions = _float_block(schema, [of[name] for name in schema.float_names], rows)
+    others = [_convert(column, of[column.name], rows) for column in schema.other_columns]
+    coercions += _coercions(schema.other_columns, others)
+    return Table(rows, floats, tuple(array for array, _ in others), tuple(coercions))
 
 
-def _float_block(schema: Schema, cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, int]:
-    """[N, FP64 columns], and how many values were coerced."""
+def _float_block(schema: Schema, cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, Coercions]:
+    """[N, FP64 columns], and where values were coerced."""
     if (flat := _plain_values(schema, cells)) is not None and (matrix := _plain_matrix(flat)) is not None:
-        return matrix.reshape(len(cells), rows).T, 0
+        return matrix.reshape(len(cells), rows).T, []
     converted = [_convert(column, given, rows) for column, given in zip(schema.float_columns, cells, strict=True)]
     block = np.array([array for array, _ in converted], dtype=np.float64).reshape(len(cells), rows)
-    return block.T, sum(count for _, count in converted)
+    return block.T, _coercions(schema.float_columns, converted)
+
+
+def _coercions(columns: Sequence[Column], converted: Sequence[tensors.Converted]) -> Coercions:
+    return [(column.name, count) for column, (_, count) in zip(columns, converted, strict=True) if count]
 
 
 def _plain_values(schema: Schema, cells: Sequence[Cells | None]) -> list[Any] | None:

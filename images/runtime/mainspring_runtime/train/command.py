@@ -10,13 +10,13 @@ from pathlib import Path
 from mainspring.api import contract
 from mainspring.api.contract import TrainReport, TrainTask
 from mainspring.api.v1alpha1.trainingrun import Preprocessing
-from mainspring_runtime import artifacts, reporting, threads
+from mainspring_runtime import reporting, threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import predictor as predictors
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.predictor import Predictor
-from mainspring_runtime.prepared import read_dataset
+from mainspring_runtime.prepared import fetch_dataset
 from mainspring_runtime.train import container, outcome, training, version, watching
 from mainspring_runtime.train.splits import read_splits, require_complete
 
@@ -56,8 +56,7 @@ def train(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRepo
         )
     say(1, "Fetching the dataset")
     source, directory = fresh(work / "dataset"), fresh(work / "model")
-    artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, source)
-    dataset = read_dataset(source)
+    dataset = fetch_dataset(task.dataset.artifact, source)
     outcome.require_task(task.spec.evaluation, dataset.task)
     say(5, "Reading")
     splits = read_splits(dataset)

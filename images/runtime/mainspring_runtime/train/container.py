@@ -20,13 +20,13 @@ from pydantic import ValidationError
 from mainspring.api import contract
 from mainspring.api.contract import ProgressReport, TrainReport, TrainTask
 from mainspring.api.v1alpha1.trainingrun import Metric, MetricValue
-from mainspring_runtime import artifacts, threads
+from mainspring_runtime import threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.evaluate.metrics import of_another_task
 from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.predictor import Predictor
-from mainspring_runtime.prepared import COLUMNS_FILE, DATASET_FILE, PreparedDataset, read_dataset
+from mainspring_runtime.prepared import COLUMNS_FILE, DATASET_FILE, PreparedDataset, fetch_dataset
 from mainspring_runtime.train import foreign, outcome, version, watching
 from mainspring_runtime.train.splits import Splits, read_splits, require_complete
 from mainspring_runtime.train.version import Result
@@ -44,8 +44,7 @@ def fetch(task: TrainTask, work: Path, say: Say) -> None:
     say(1, "Fetching the dataset")
     with tempfile.TemporaryDirectory(dir=work) as temporary:
         source = Path(temporary)
-        artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, source)
-        facts = _facts(task, read_dataset(source))
+        facts = _facts(task, fetch_dataset(task.dataset.artifact, source))
         for name in HANDED_OUT:
             if (source / name).exists():
                 (target / "dataset" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -64,8 +63,7 @@ def publish(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRe
     for event in _events():
         say(event.percent * 8 // 10, event.stage)
     with tempfile.TemporaryDirectory(dir=work) as temporary, threads.limited(thread_count):
-        artifacts.fetch(task.dataset.artifact.uri, task.dataset.artifact.digest, Path(temporary))
-        dataset = read_dataset(Path(temporary))
+        dataset = fetch_dataset(task.dataset.artifact, Path(temporary))
         splits = read_splits(dataset)
         say(82, "Loading what the container wrote")
         model = foreign.recognise(directory, dataset, splits.train, task.model.spec, thread_count)

@@ -33,6 +33,7 @@ LABEL_MODEL_VERSION = f"{GROUP}/model-version"
 LABEL_SERVICE = f"{GROUP}/inference-service"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_MONITOR = f"{GROUP}/model-monitor"
 
 ANNOTATION_GATES = f"{GROUP}/gates"
 ANNOTATION_PROMOTED_AT = f"{GROUP}/promoted-at"
@@ -41,6 +42,11 @@ ANNOTATION_VERIFIED = f"{GROUP}/verified"
 ANNOTATION_FINISHED = f"{GROUP}/finished"
 ANNOTATION_REFRESH = f"{GROUP}/refresh"
 ANNOTATION_TRIGGER = f"{GROUP}/trigger"
+ANNOTATION_RETRAIN_REASON = f"{GROUP}/retrain-reason"
+ANNOTATION_RETRAIN_MESSAGE = f"{GROUP}/retrain-message"
+ANNOTATION_RETRAIN_NEED = f"{GROUP}/retrain-need"
+ANNOTATION_RETRAIN_CHAMPION = f"{GROUP}/retrain-champion"
+ANNOTATION_RETRAIN_ROWS = f"{GROUP}/retrain-new-rows"
 
 NAME_MAX = 40
 VERSION_NAME_MAX = 52

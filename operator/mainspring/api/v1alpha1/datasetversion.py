@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -27,7 +28,7 @@ MAX_COLUMNS = 200
 
 
 class ColumnProfile(ApiModel):
-    """A column with its role and summary. Counts are over all rows of the version."""
+    """A column with its role and summary. Counts are over the rows that have a target."""
 
     name: Annotated[ColumnName, Field(description="As in the data.")]
     type: Annotated[ColumnType, Field(description="What the values are.")]
@@ -62,6 +63,31 @@ class SplitCounts(ApiModel):
     test: Annotated[int, Field(description="Rows held out for the evaluation.")]
 
 
+class NewRowsBy(StrEnum):
+    """How rows are told from those of the version before."""
+
+    TIMESTAMP = "Timestamp"
+    KEY = "Key"
+    COUNT = "Count"
+
+
+class NewRows(ApiModel):
+    """Rows with a target that the version before did not have, or had without a target (labels that came late)."""
+
+    since: Annotated[VersionName, Field(description="The version before, with which this one was compared.")]
+    rows: Annotated[int, Field(ge=0, description="Rows with a target that are new since then.")]
+    by: Annotated[
+        NewRowsBy,
+        Field(
+            description="Timestamp: newer than every labelled row before, or labelled late; Key: a key that had no target before; Count: only the growth is known."
+        ),
+    ]
+    total: Annotated[
+        int,
+        Field(ge=0, description="The sum of `rows` over this version and all before it, also those that are gone."),
+    ]
+
+
 class Parent(ApiModel):
     name: Annotated[VersionName, Field(description="A version whose rows went into this one.")]
     digest: Annotated[Digest, Field(description="Its digest.")]
@@ -76,7 +102,13 @@ class DatasetVersionSpec(ApiModel):
     ] = None
     uri: Annotated[Uri, Field(description="Where the files are.")]
     size: Annotated[int | None, Field(description="Bytes.")] = None
-    rows: Annotated[int, Field(description="Valid rows.")]
+    rows: Annotated[int, Field(description="Valid rows, with and without a target.")]
+    labelled_rows: Annotated[
+        int | None, Field(description="Rows with a target; the others wait for theirs, and no model sees them.")
+    ] = None
+    new_rows: Annotated[
+        NewRows | None, Field(description="What there is to learn since the version before; absent in the first one.")
+    ] = None
     invalid_rows: Annotated[int, Field(description="Rows dropped because they break `columns`.")] = 0
     task: Annotated[Task, Field(description="What the target is.")]
     target: Annotated[ColumnName, Field(description="The column to predict.")]
@@ -84,7 +116,7 @@ class DatasetVersionSpec(ApiModel):
     split_digest: Annotated[
         Digest | None, Field(description="Over the split rules: versions with the same one hold out the same rows.")
     ] = None
-    data_cut: Annotated[Time | None, Field(description="The newest timestamp in the data.")] = None
+    data_cut: Annotated[Time | None, Field(description="The newest timestamp of a row with a target.")] = None
     column_count: Annotated[int | None, Field(description="All columns, also those beyond the first 200.")] = None
     columns: Annotated[
         list[ColumnProfile], Field(max_length=MAX_COLUMNS, description="At most 200; all are in the artifact.")
@@ -110,7 +142,9 @@ DATASET_VERSION = Kind(
     columns=(
         Column("Dataset", ".spec.dataset"),
         Column("Rows", ".spec.rows", "integer"),
+        Column("New", ".spec.newRows.rows", "integer"),
         Column("Valid", '.status.conditions[?(@.type=="Valid")].status'),
+        Column("Labelled", ".spec.labelledRows", "integer", wide=True),
         Column("Train", ".spec.splits.train", "integer", wide=True),
         Column("Test", ".spec.splits.test", "integer", wide=True),
         Column("Digest", ".spec.digest", wide=True),

@@ -25,21 +25,23 @@ from mainspring.api.v1alpha1.common import (
 from mainspring.api.v1alpha1.trainingrun import Metric
 
 HISTORY_MAX = 50
+GATES_MAX = 32
 
 
 class ComparisonMode(StrEnum):
     NON_INFERIOR = "NonInferior"
     NOT_WORSE = "NotWorse"
+    BETTER = "Better"
 
 
 class VersusChampion(ApiModel):
     """Paired comparison with the champion, on rows that neither model was trained on."""
 
-    margin: Annotated[float, Field(ge=0.0, le=1e9, description="In units of the metric.")] = 0.01
+    margin: Annotated[float, Field(ge=0.0, le=1e9, description="In units of the metric; Better has none.")] = 0.01
     mode: Annotated[
         ComparisonMode,
         Field(
-            description="NonInferior passes if the lower 95 % bound is at least -margin; NotWorse fails only if the upper bound is below -margin."
+            description="NonInferior passes if the lower 95 % bound is at least -margin; NotWorse fails only if the upper bound is below -margin; Better passes if the lower bound is above 0."
         ),
     ] = ComparisonMode.NOT_WORSE
 
@@ -118,7 +120,7 @@ class ModelSpec(ApiModel):
     gates: Annotated[
         list[Gate] | None,
         Field(
-            max_length=32,
+            max_length=GATES_MAX,
             json_schema_extra=unique_by("name"),
             description="Conditions that a version must meet before it can become champion.",
         ),

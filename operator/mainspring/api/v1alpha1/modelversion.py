@@ -23,7 +23,7 @@ from mainspring.api.v1alpha1.common import (
     VersionName,
 )
 from mainspring.api.v1alpha1.dataset import Task
-from mainspring.api.v1alpha1.model import GateRows
+from mainspring.api.v1alpha1.model import GATES_MAX, GateRows
 from mainspring.api.v1alpha1.trainingrun import MAX_TENSORS, Metric, MetricValue, TensorSpec
 
 
@@ -54,6 +54,9 @@ class VersionSource(ApiModel):
     parameters: Annotated[Opaque | None, Field(description="As given to the estimator.")] = None
     libraries: Annotated[StringMap | None, Field(description="Versions of what trained it.")] = None
     seed: Annotated[int | None, Field(description="As used.")] = None
+    must_improve: Annotated[bool | None, Field(description="Whether the run asked for a proof that it is better.")] = (
+        None
+    )
     started_at: Annotated[Time | None, Field(description="When the training started.")] = None
 
 
@@ -92,7 +95,8 @@ class ComparedMetric(ApiModel):
 class Comparison(ApiModel):
     champion: Annotated[VersionName, Field(description="What it was compared with.")]
     metrics: Annotated[
-        list[ComparedMetric], Field(max_length=32, description="One entry for each metric and choice of rows.")
+        list[ComparedMetric],
+        Field(max_length=GATES_MAX + 1, description="One entry for each gate that compares, in their order."),
     ] = []
 
 
@@ -106,7 +110,12 @@ class GateResult(ApiModel):
 
 class ModelVersionStatus(StatusBase):
     comparison: Annotated[Comparison | None, Field(description="With the champion of that time.")] = None
-    gates: Annotated[list[GateResult] | None, Field(max_length=32, description="The outcome of each gate.")] = None
+    gates: Annotated[
+        list[GateResult] | None,
+        Field(
+            max_length=GATES_MAX + 1, description="The outcome of each gate of the Model, and of the run's mustImprove."
+        ),
+    ] = None
     attempt: Annotated[int | None, Field(description="Failed evaluations so far.")] = None
     retry_at: Annotated[Time | None, Field(description="When a failed evaluation is tried again.")] = None
     stage: Annotated[str | None, Field(max_length=32, description="Candidate, Champion, Rejected or Archived.")] = None

@@ -166,6 +166,12 @@ class TrainingRunSpec(ApiModel):
         None
     )
     evaluation: Annotated[Evaluation, Field(description="What to measure on the held-out rows.")] = Evaluation()
+    must_improve: Annotated[
+        bool,
+        Field(
+            description="The version becomes champion only if it is proved better than the present one, by the primary metric and on the newest rows if the Dataset has a timestamp: an additional gate for this version."
+        ),
+    ] = False
     seed: Annotated[
         int,
         Field(ge=0, le=2147483647, description="Same inputs and seed give the same model on the same image and CPU."),

@@ -15,11 +15,14 @@ from mainspring.api.v1alpha1.common import (
     ANNOTATION_REJECTED,
     ANNOTATION_VERIFIED,
 )
-from mainspring.api.v1alpha1.model import Gate
-from mainspring.api.v1alpha1.modelversion import ComparedMetric, GateResult
+from mainspring.api.v1alpha1.dataset import Task
+from mainspring.api.v1alpha1.model import ComparisonMode, Gate, VersusChampion
+from mainspring.api.v1alpha1.modelversion import ComparedMetric, GateResult, ModelVersionSpec
+from mainspring.api.v1alpha1.trainingrun import Metric
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 
+MUST_IMPROVE = "must-improve"
 CORRUPT = "Mismatch"  # instead of the digest in the annotation `verified`
 
 
@@ -42,6 +45,16 @@ class Decision:
             "compared": [c.to_dict() for c in self.compared],
         }
         return json.dumps(value, sort_keys=True)
+
+
+def asked_of(version: Object, gates: Sequence[Gate] | None) -> list[Gate]:
+    """The Model's gates, and one more for a version whose run must improve on the champion."""
+    spec = ModelVersionSpec.model_validate(objects.spec(version))
+    if not (spec.source and spec.source.must_improve):
+        return list(gates or ())
+    usual = Metric.R2 if spec.task is Task.REGRESSION else Metric.ACCURACY
+    better = VersusChampion(mode=ComparisonMode.BETTER)
+    return [*(gates or ()), Gate(name=MUST_IMPROVE, metric=spec.primary or usual, versus_champion=better)]
 
 
 def hash_of(gates: Sequence[Gate]) -> str:

@@ -19,6 +19,8 @@ from mainspring.plan.common.objects import Manifest, Object, namespace, owner_re
 from mainspring.plan.common.settings import Settings
 
 ARTIFACTS_SECRET = "mainspring-artifacts"
+FEEDBACK_SECRET = "mainspring-feedback"
+FEEDBACK_SECRET_KEY = "key"
 CA_CONFIG_MAP = "mainspring-ca"
 CA_DIR = "/etc/mainspring/ca"
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -68,6 +68,7 @@ def _task(observed: Observed, refreshed_at: str, current: Object | None) -> cont
         refreshed_at=refreshed_at,
         previous_identity=facts.identity if facts else None,
         previous=previous,
+        previous_total=facts.new_rows.total if facts and facts.new_rows else 0,
     )
 
 

@@ -168,8 +168,9 @@ def _new_version(situation: Situation, version: dict[str, Any]) -> Plan:
     versions = observed.versions if known is not None else (*observed.versions, version)
     done = Situation(**{**situation.__dict__, "current": version if checks.is_valid(version) else situation.current})
     plan = _settled(done, latest=version, versions=versions)
-    rows = objects.spec(version).get("rows")
-    event = Event("VersionCreated", f"DatasetVersion {objects.name(version)} with {rows} rows")
+    rows, new = objects.spec(version).get("rows"), objects.spec(version).get("newRows")
+    fresh = f", {new['rows']} newly labelled since {new['since']}" if new else ""
+    event = Event("VersionCreated", f"DatasetVersion {objects.name(version)} with {rows} rows{fresh}")
     return Plan(
         apply=() if known is not None else (version,),
         patch=patch,

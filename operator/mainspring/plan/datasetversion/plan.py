@@ -27,4 +27,7 @@ def _verdict(observed: Observed, told: str, failed: int) -> Verdict:
     if failed:
         return conditions.stalled("ChecksFailed", f"{told}; it never becomes current")
     spec = DatasetVersionSpec.model_validate(objects.spec(observed.object))
-    return conditions.ready("Valid", f"{spec.rows} rows: {spec.splits.train} for training, {spec.splits.test} held out")
+    waiting = spec.rows - (spec.rows if spec.labelled_rows is None else spec.labelled_rows)
+    late = f", {waiting} without a target yet" if waiting else ""
+    told = f"{spec.rows} rows: {spec.splits.train} for training, {spec.splits.test} held out{late}"
+    return conditions.ready("Valid", told)

@@ -91,7 +91,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
         settings,
         # An image of the user's own is started its own way; ours takes the sub-command.
         args=None if observed.spec.runtime else ["serve"],
-        env=[*pods.common_env(settings), *_server_env(observed, version)],
+        env=[*pods.common_env(settings), *_server_env(observed, version), *_feedback_env(observed)],
         envFrom=pods.artifacts_env_from(settings),
         ports=[{"name": "http", "containerPort": PORT}, {"name": "internal", "containerPort": INTERNAL_PORT}],
         resources=pods.resources_or(observed.spec.resources, "100m", "256Mi"),
@@ -126,6 +126,14 @@ def _server_env(observed: Observed, version: Object) -> list[Manifest]:
         ServerEnv.INTERNAL_PORT: str(INTERNAL_PORT),
     }
     return [{"name": str(key), "value": value} for key, value in values.items()]
+
+
+def _feedback_env(observed: Observed) -> list[Manifest]:
+    """An image of the user's own knows nothing of our feedback."""
+    if observed.spec.runtime:
+        return []
+    key = {"name": pods.FEEDBACK_SECRET, "key": pods.FEEDBACK_SECRET_KEY}
+    return [{"name": str(ServerEnv.FEEDBACK_KEY), "valueFrom": {"secretKeyRef": key}}]
 
 
 def _probe(path: str, period: int, failures: int) -> Manifest:

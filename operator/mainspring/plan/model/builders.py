@@ -69,6 +69,7 @@ def _source(observed: Observed, run: Object) -> dict[str, Any]:
         "parameters": lineage.get("parameters"),
         "libraries": lineage.get("libraries"),
         "seed": lineage.get("seed"),
+        "mustImprove": objects.spec(run).get("mustImprove") or None,
         "startedAt": objects.status(run).get("startTime"),
     }
     return {k: v for k, v in source.items() if v is not None}

@@ -120,7 +120,7 @@ def _may_be_promoted(observed: Observed, version: Object, before: Object | None)
     decision = gates.decision(version)
     if decision is None or not decision.passed or not gates.is_verified(version):
         return False
-    asked = observed.spec.gates or []
+    asked = gates.asked_of(version, observed.spec.gates)
     rival = objects.name(before) if before is not None and gates.compares(asked) else ""
     return decision.gates == gates.hash_of(asked) and decision.champion == rival
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from mainspring.api import contract
 from mainspring.api.v1alpha1.common import LABEL_MODEL, LABEL_MODEL_VERSION
+from mainspring.api.v1alpha1.model import Gate
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
-from mainspring.plan.common import jobs, objects, pods
+from mainspring.plan.common import gates, jobs, objects, pods
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.modelversion.observed import Observed
 
@@ -13,13 +14,12 @@ from mainspring.plan.modelversion.observed import Observed
 def job_name(observed: Observed, champion: Object | None, attempt: int) -> str:
     """Named by what it does: the same question is asked once. What the Model allows to load is part of it."""
     assert observed.model_spec is not None  # the plan waits for the Model
-    gates = observed.model_spec.gates
     question = [
         observed.spec.artifact.digest,
         sorted(observed.model_spec.trusted_types or ()),
         observed.model_spec.allow_pickle,
         objects.spec(champion)["artifact"]["digest"] if champion else "",
-        [g.to_dict() for g in gates or () if g.versus_champion] if champion else [],
+        [g.to_dict() for g in _comparing(observed)] if champion else [],
         attempt,
     ]
     # 52 letters of the version, 6 of `-eval-` and 5 make 63, the longest name of a Job.
@@ -69,7 +69,6 @@ def _comparison(observed: Observed, champion: Object) -> contract.CompareTask | 
     if mine is None or theirs is None or observed.model_spec is None:
         return None
     facts = ModelVersionSpec.model_validate(objects.spec(champion)).source
-    wanted = [g for g in observed.model_spec.gates or () if g.versus_champion and g.metric]
     return contract.CompareTask(
         champion=_ref(champion),
         champion_dataset=_dataset_ref(theirs),
@@ -77,8 +76,13 @@ def _comparison(observed: Observed, champion: Object) -> contract.CompareTask | 
         champion_data_cut=facts.data_cut if facts else None,
         dataset=_dataset_ref(mine),
         split_digest=objects.spec(mine).get("splitDigest"),
-        metrics=[contract.RequestedComparison(metric=g.metric, on=g.rows) for g in wanted if g.metric],
+        metrics=[contract.RequestedComparison(metric=g.metric, on=g.rows) for g in _comparing(observed) if g.metric],
     )
+
+
+def _comparing(observed: Observed) -> list[Gate]:
+    assert observed.model_spec is not None
+    return [g for g in gates.asked_of(observed.object, observed.model_spec.gates) if g.versus_champion]
 
 
 def _dataset_ref(version: Object) -> contract.ArtifactRef:

@@ -1,7 +1,7 @@
 """Judging one version: each gate compares an interval, never a point.
 
 NonInferior passes if the one-sided lower 95 % bound of (candidate − champion) is at least −margin. NotWorse fails only if
-the upper bound is below −margin. A bound on a metric fails only if the whole interval lies on the wrong side.
+the upper bound is below −margin. Better passes if the lower bound is above 0. A bound on a metric fails only if the whole interval lies on the wrong side.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ PASSED, FAILED, INCONCLUSIVE = "Passed", "Failed", "Inconclusive"
 def judge(
     gates: Sequence[Gate], spec: ModelVersionSpec, compared: Sequence[ComparedMetric], champion: str
 ) -> tuple[GateResult, ...]:
-    """A verdict for each gate. `champion` is empty when there is none to compare with."""
-    return tuple(_judge(gate, spec, compared, champion) for gate in gates)
+    """A verdict for each gate. `compared` answers those that compare, in their order; `champion` is empty when there is
+    none to compare with."""
+    answers = iter(compared)
+    return tuple(_judge(gate, spec, next(answers, None) if gate.versus_champion else None, champion) for gate in gates)
 
 
-def _judge(gate: Gate, spec: ModelVersionSpec, compared: Sequence[ComparedMetric], champion: str) -> GateResult:
+def _judge(gate: Gate, spec: ModelVersionSpec, found: ComparedMetric | None, champion: str) -> GateResult:
     if gate.artifact_size:
         return _size(gate, spec)
     if gate.versus_champion:
-        return _versus(gate, gate.versus_champion, compared, champion)
+        return _versus(gate, gate.versus_champion, found, champion)
     return _bound(gate, spec)
 
 
@@ -69,24 +71,29 @@ def _bounds(gate: Gate) -> str:
     return ", ".join(p for p in parts if p)
 
 
-def _versus(gate: Gate, rule: VersusChampion, compared: Sequence[ComparedMetric], champion: str) -> GateResult:
+def _versus(gate: Gate, rule: VersusChampion, found: ComparedMetric | None, champion: str) -> GateResult:
     if not champion:
         return _result(gate, PASSED, "there is no champion to compare with")
-    found = next((c for c in compared if c.metric == gate.metric and (gate.rows is None or c.on == gate.rows)), None)
     if found is None or found.inconclusive or found.lower is None or found.upper is None:
         why = found.inconclusive if found and found.inconclusive else "it was not compared"
         return _result(gate, INCONCLUSIVE, f"{gate.metric} against {champion}: {why}")
     text = (
         f"{gate.metric} against {champion}: {found.difference:+.4g} [{found.lower:+.4g}, {found.upper:+.4g}] on {found.rows} {found.on.lower()} rows, "
-        f"margin {rule.margin:g}, smallest detectable difference {found.smallest_detectable or 0:.2g}"
+        f"{_asked(rule)}, smallest detectable difference {found.smallest_detectable or 0:.2g}"
     )
     return _result(gate, PASSED if _passes(rule, found.lower, found.upper) else FAILED, text)
 
 
 def _passes(rule: VersusChampion, lower: float, upper: float) -> bool:
+    if rule.mode == ComparisonMode.BETTER:
+        return lower > 0
     if rule.mode == ComparisonMode.NON_INFERIOR:
         return lower >= -rule.margin
     return upper >= -rule.margin
+
+
+def _asked(rule: VersusChampion) -> str:
+    return "must be above 0" if rule.mode == ComparisonMode.BETTER else f"margin {rule.margin:g}"
 
 
 def _result(gate: Gate, verdict: str, message: str) -> GateResult:

@@ -59,7 +59,7 @@ def _name_problem(observed: Observed) -> str:
 
 
 def _gates(observed: Observed) -> list[Gate]:
-    return list(observed.model_spec.gates or ()) if observed.model_spec else []
+    return gates.asked_of(observed.object, observed.model_spec.gates) if observed.model_spec else []
 
 
 def _is_judged_for_good(observed: Observed) -> bool:

@@ -127,11 +127,11 @@ def test_another_value_gives_another_digest(workshop: Workshop) -> None:
     assert workshop.prepare_rows(columns, KEYED).report.digest != first.report.digest
 
 
-def test_rows_without_target_are_left_out_and_counted(workshop: Workshop) -> None:
+def test_rows_without_target_wait_and_are_counted(workshop: Workshop) -> None:
     columns = two_classes(100)
     columns["y"] = [None if number % 10 == 0 else value for number, value in enumerate(columns["y"])]
     made = workshop.prepare_rows(columns, KEYED)
-    assert made.report.rows == 90
+    assert (made.report.rows, made.report.labelled_rows) == (100, 90)
     assert None not in made.values("y")
     check = made.check("labelled-rows")
     assert (check.passed, check.rows) == (True, 10)

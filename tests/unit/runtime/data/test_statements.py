@@ -63,6 +63,16 @@ def test_other_datasets_are_tables(workshop: Workshop) -> None:
     }
 
 
+def test_the_table_of_another_dataset_has_its_rows_without_a_target_too(workshop: Workshop) -> None:
+    columns = {"n": list(range(20)), "beds": [1.0] * 20, "y": [None, *([0, 1] * 9), 0]}
+    reference = workshop.prepare_rows(columns).reference().model_copy(update={"name": "sites"})
+    spec = {
+        "inputs": [{"name": "sites", "dataset": "hospitals"}],
+        "prepare": [{"name": "count", "sql": "SELECT d.*, (SELECT count(*) FROM sites) AS sites FROM dataset d"}],
+    }
+    assert set(workshop.prepare_rows(two_classes(40), spec, inputs=[reference]).values("sites")) == {20}
+
+
 def test_an_input_may_not_take_the_name_of_the_dataset(workshop: Workshop) -> None:
     reference = workshop.prepare_rows(two_classes(20)).reference().model_copy(update={"name": "dataset"})
     with pytest.raises(PermanentError, match="'dataset' is taken") as caught:

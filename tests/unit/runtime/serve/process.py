@@ -38,7 +38,10 @@ class Server:
 
     @property
     def metrics_url(self) -> str:
-        return f"http://127.0.0.1:{self.internal_port}/metrics"
+        return self.internal_url("/metrics")
+
+    def internal_url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.internal_port}{path}"
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)

@@ -13,7 +13,7 @@ import pytest
 from mainspring_runtime.serve.batching import Batcher, Failed
 from mainspring_runtime.serve.errors import RequestError
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.predicting import Answer, Outputs
+from mainspring_runtime.serve.predicting import Answer, Outputs, Predicted
 from mainspring_runtime.serve.tables import Table
 from mainspring_runtime.serve.wire import ResponseOutput
 from tests.unit.runtime.serve.fakes import LIMITS, HeldExecutor
@@ -26,11 +26,12 @@ def table(value: float, rows: int = 1) -> Table:
     return Table(rows, np.full((rows, 1), value))
 
 
-def echo(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
+def echo(tables: Sequence[Table], outputs: Outputs) -> Predicted:
     """Answers with the value that came; a value below zero fails the whole call."""
     if any((part.floats < 0).any() for part in tables):
         raise ValueError("below zero")
-    return [[ResponseOutput(outputs[0], "FP64", [part.rows], part.floats.ravel().tolist())] for part in tables]
+    answers = [[ResponseOutput(outputs[0], "FP64", [part.rows], part.floats.ravel().tolist())] for part in tables]
+    return Predicted(answers, tables)
 
 
 class Bench:
@@ -40,7 +41,11 @@ class Bench:
         self.executor = HeldExecutor()
         self.tallies = Tallies()
         clock = asyncio.get_running_loop().time
-        self.batcher = Batcher(echo, self.executor, replace(LIMITS, **limits), self.tallies, clock)
+        self.observed: list[tuple[list[float], list[bool]]] = []  # first values of a call, and who got an answer
+        self.batcher = Batcher(echo, self.executor, replace(LIMITS, **limits), self.tallies, clock, self._observe)
+
+    def _observe(self, predicted: Predicted, answered: Sequence[bool]) -> None:
+        self.observed.append(([part.floats[0, 0] for part in predicted.parts], list(answered)))
 
     async def submit(self, value: float, rows: int = 1, outputs: Outputs = PREDICT) -> asyncio.Future[Answer | Failed]:
         future = self.batcher.submit(table(value, rows), outputs)
@@ -181,6 +186,32 @@ async def test_a_request_that_waited_too_long_is_told_so_and_never_predicted() -
 
 
 @pytest.mark.looptime
+async def test_whoever_counts_is_told_which_requests_were_answered() -> None:
+    bench = Bench(request_seconds=5.0)
+    futures = [bench.batcher.submit(table(1), PREDICT), bench.batcher.submit(table(2), PREDICT)]
+    await asyncio.sleep(0)
+    futures[1].cancel()
+    queued = await bench.submit(3)
+    await bench.executor.complete()
+    assert bench.observed == [([1, 2], [True, False])]
+    assert bench.batches == [[1, 2], [3]], "the next call did not wait for it"
+    await asyncio.sleep(6)
+    await bench.executor.complete()
+    assert isinstance(error_of(queued), RequestError)
+    assert bench.observed[1:] == [([3], [False])]
+
+
+async def test_whoever_counts_is_not_told_of_a_call_that_failed() -> None:
+    bench = Bench()
+    for value in (-1, 2):
+        bench.batcher.submit(table(value), PREDICT)
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await bench.executor.complete()
+    assert bench.observed == [([2], [True])]
+
+
+@pytest.mark.looptime
 async def test_deadlines_hold_whatever_the_order_of_the_batches() -> None:
     bench = Bench(request_seconds=5.0, batch_rows=2)
     await bench.submit(0)
@@ -247,7 +278,7 @@ class Unlike(BaseException):
 async def test_any_exception_of_a_model_arrives_as_a_value_from_its_own_thread() -> None:
     threads: list[str] = []
 
-    def explode(tables: Sequence[Table], outputs: Outputs) -> list[Answer]:
+    def explode(tables: Sequence[Table], outputs: Outputs) -> Predicted:
         threads.append(threading.current_thread().name)
         raise Unlike
 

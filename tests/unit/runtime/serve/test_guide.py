@@ -36,7 +36,12 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
         root / "dataset", columns, target="churned", non_nullable=["visits", "autopay"]
     )
     version = artifact.train(dataset, root, "churned")
-    with process.start(version, root / "work", MAINSPRING_MODEL_NAME="churn", MAINSPRING_MODEL_VERSION="7") as server:
+    environment = {
+        "MAINSPRING_MODEL_NAME": "churn",
+        "MAINSPRING_MODEL_VERSION": "7",
+        "MAINSPRING_FEEDBACK_KEY": "a key of the tests",
+    }
+    with process.start(version, root / "work", **environment) as server:
         server.wait_for("ready")
         with httpx.Client(base_url=server.url("")) as client:
             yield client
@@ -52,13 +57,25 @@ def exchanges() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return list(zip(documents[::2], documents[1::2], strict=True))
 
 
-@pytest.mark.parametrize(("request_body", "answer"), exchanges())
+def predictions() -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    return [exchange for exchange in exchanges() if "inputs" in exchange[0]]
+
+
+@pytest.mark.parametrize(("request_body", "answer"), predictions())
 def test_every_request_of_the_guide_is_answered_as_it_says(
     client: httpx.Client, request_body: dict[str, Any], answer: dict[str, Any]
 ) -> None:
     response = client.post("/v2/models/churn/infer", json=request_body)
     assert response.is_success == ("error" not in answer)
     assert without_values(response.json()) == without_values(answer)
+
+
+def test_the_labels_of_the_guide_are_taken_as_it_says(client: httpx.Client) -> None:
+    (wanted,) = (body for body, _ in predictions() if {"name": "feedback_token"} in body.get("outputs", ()))
+    ((labels, answer),) = (exchange for exchange in exchanges() if "feedback" in exchange[0])
+    tokens = iter(client.post("/v2/models/churn/infer", json=wanted).json()["outputs"][1]["data"])
+    sent = [entry | {"token": next(tokens)} if entry["token"].endswith("…") else entry for entry in labels["feedback"]]
+    assert client.post("/v2/models/churn/feedback", json={"feedback": sent}).json() == answer
 
 
 def without_values(answer: dict[str, Any]) -> dict[str, Any]:

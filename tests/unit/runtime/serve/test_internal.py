@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
+
 import httpx
 import pytest
 
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.metrics import ServerCollector, Tallies, make_registry
+from mainspring_runtime.serve.monitoring.monitor import Monitor
 
 
 @pytest.fixture
 def client() -> httpx.AsyncClient:
-    app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())))
+    app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())), Monitor())
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
 
 
@@ -27,13 +30,22 @@ async def test_metrics_come_in_the_format_that_the_scraper_prefers(
     assert response.headers["content-type"].startswith(content_type)
     assert 'mainspring_requests_total{code="200",model="tumours",version="3"} 0.0' in response.text
     assert response.text.endswith(end)
+    assert response.text.count("# EOF") == end.count("# EOF"), "written family by family, ended once"
+    assert response.text.count("# TYPE ") == len(set(re.findall(r"# TYPE (\S+)", response.text))) > 5
+
+
+@pytest.mark.parametrize("path", ["/monitor/snapshot", "/monitor/reference"])
+async def test_there_is_nothing_to_watch_while_the_model_loads(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    assert response.json() == {"error": "the model is still being loaded"}
 
 
 async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     response = await client.get("/v2/health/live")
     assert (response.status_code, response.json()) == (
         404,
-        {"error": "there is nothing at /v2/health/live; this port has /metrics"},
+        {"error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference"},
     )
     response = await client.post("/metrics")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")

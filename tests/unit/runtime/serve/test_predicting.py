@@ -27,9 +27,9 @@ def test_every_request_gets_back_its_own_rows(rows: list[int], shape: tuple[int,
 
 
 def test_outputs_come_in_the_order_and_datatype_that_was_asked_for() -> None:
-    predict = predicting.make_predict(SumPredictor())
+    predict = predicting.make_predict(SumPredictor(), tables.compile_schema(NUMBERS))
     parts = [tables.Table(1, np.array([[1.0, 2.0]])), tables.Table(2, np.array([[3.0, np.nan], [0.5, 0.0]]))]
-    answers = predict(parts, ("predict_proba", "predict"))
+    answers = predict(parts, ("predict_proba", "predict")).answers
     assert [(output.name, output.datatype, output.shape, output.data) for output in answers[1]] == [
         ("predict_proba", "FP64", [2, 2], [3.0, -3.0, 0.5, -0.5]),
         ("predict", "FP64", [2], [3.0, 0.5]),

@@ -17,6 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
+from mainspring.api.monitoring import Reference, Snapshot
 from mainspring_runtime import artifacts
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import predictor, sample
@@ -26,6 +27,7 @@ from tests.unit.runtime.serve import process
 from tests.unit.runtime.serve.artifact import Version
 
 INFER = "/v2/models/tumours/infer"
+FEEDBACK = "/v2/models/tumours/feedback"
 ROW: dict[str, tuple[str, Any]] = {
     "amount": ("FP64", 31.5),
     "visits": ("INT64", 2),
@@ -174,6 +176,29 @@ def test_no_request_fails_while_the_server_goes_away_under_load(version: Version
         assert [failure for caller in callers for failure in caller.failures] == []
         assert all(caller.sent_away and caller.answered >= 20 for caller in callers)
         assert server.process.wait(30) == 0
+
+
+def test_labels_and_counts_survive_until_whoever_watches_has_read_them(version: Version, tmp_path: Path) -> None:
+    with process.start(version, tmp_path, MAINSPRING_FEEDBACK_KEY="a key of the tests") as server:
+        server.wait_for("ready")
+        with httpx.Client() as client:
+            first = Snapshot.model_validate_json(client.get(server.internal_url("/monitor/snapshot")).content)
+            reference = Reference.model_validate_json(client.get(server.internal_url("/monitor/reference")).content)
+            wanted = {"outputs": [{"name": "predict"}, {"name": "feedback_token"}]}
+            outputs = client.post(server.url(INFER), json=request() | wanted).json()["outputs"]
+            label, token = (output["data"][0] for output in outputs)
+            answer = client.post(server.url(FEEDBACK), json={"token": token, "label": label}).json()
+        assert answer == {"counted": 1, "repeated": 0, "refused": 0}
+        server.terminate()
+        server.wait_for("holding for a last snapshot")
+        last = Snapshot.model_validate_json(httpx.get(server.internal_url("/monitor/snapshot")).content)
+        assert server.process.wait(30) == 0
+    assert (first.rows, last.rows, last.final) == (0, 1, True)
+    assert first.epoch == last.epoch
+    assert [column.name for column in last.columns] == [column.name for column in reference.columns]
+    assert last.columns[0].counts != first.columns[0].counts
+    assert last.feedback is not None
+    assert (last.feedback.rows, last.feedback.correct) == (1, 1)
 
 
 def outcome_of(server: process.Server) -> tuple[int, dict[str, Any]]:

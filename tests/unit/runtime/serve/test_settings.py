@@ -27,10 +27,13 @@ def test_everything_can_be_set() -> None:
             "MAINSPRING_ALLOW_PICKLE": "true",
             "MAINSPRING_PORT": "9000",
             "MAINSPRING_INTERNAL_PORT": "0",
+            "MAINSPRING_FEEDBACK_KEY": "long enough to be a key",
         }
     )
     assert (settings.trusted_types, settings.allow_pickle) == (("a.B", "c.D"), True)
     assert (settings.port, settings.internal_port) == (9000, 0)
+    assert settings.feedback_key == "long enough to be a key"
+    assert "long enough" not in repr(settings), "logs are read by many"
 
 
 @pytest.mark.parametrize("name", REQUIRED)
@@ -49,6 +52,7 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("MAINSPRING_PORT", "http", "must be a port"),
         ("MAINSPRING_PORT", "65536", "must be a port"),
         ("MAINSPRING_INTERNAL_PORT", "-1", "must be a port"),
+        ("MAINSPRING_FEEDBACK_KEY", "guess me", "must have at least 16 characters, got 8$"),
     ],
 )
 def test_an_invalid_variable_is_named(name: str, value: str, problem: str) -> None:

@@ -74,7 +74,7 @@ def sent_as_columns(draw: st.DrawFn, schema: tables.Schema) -> tuple[dict[Column
 
 
 def assert_is(table: tables.Table, schema: tables.Schema, expected: dict[Column, list[Any]]) -> None:
-    columns = schema.join([table])
+    columns = schema.by_name(table)
     assert set(columns) == {column.name for column in expected}
     for column, values in expected.items():
         wanted = [seen_by_the_model(column, value) for value in values]
@@ -110,7 +110,7 @@ def test_joined_tables_are_their_rows_one_below_the_other(parts: list[dict[Colum
         tables.build(MIXED_SCHEMA, [RequestInput(c.name, [len(v)], c.datatype, v) for c, v in part.items()], max_rows=4)
         for part in parts
     ]
-    joined = MIXED_SCHEMA.join(built)
+    joined = MIXED_SCHEMA.by_name(tables.join(built))
     for column in MIXED.inputs:
         wanted = [seen_by_the_model(column, value) for part in parts for value in part[column]]
         np.testing.assert_array_equal(joined[column.name], np.array(wanted, dtype=joined[column.name].dtype))
@@ -120,7 +120,8 @@ def test_a_tensor_is_spread_over_columns_of_several_datatypes() -> None:
     schema = tables.compile_schema(signature(RADIUS, VISITS, AGE))
     table = tables.build(schema, [RequestInput("x", [2, 3], "FP64", [1.5, 2, None, 3.5, 4.0, 5])], max_rows=9)
     assert_is(table, schema, {RADIUS: [1.5, 3.5], VISITS: [2, 4], AGE: [None, 5.0]})
-    assert table.coerced == 2, "the floats for the integer column"
+    assert table.coercions == (("visits", 2),), "the floats for the integer column"
+    assert table.coerced == 2
 
 
 def test_one_column_can_be_sent_under_any_name() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,57 @@ def test_recent_rows_are_the_default_and_newer_than_the_champions_data(compare: 
     assert found.on == "Recent"
     assert found.rows == int((timestamp > np.datetime64(cut[:-1])).sum())
     assert 30 < found.rows < 240
+
+
+def test_an_improvement_on_recent_rows_is_proved_by_a_bound_above_zero(
+    compare: Compare, logistic: TrainReport, weak: TrainReport
+) -> None:
+    """What `mode: Better` asks for: a real difference has it, a version against itself and a worse one do not."""
+    bounds = []
+    for candidate, champion in ((logistic, weak), (logistic, logistic), (weak, logistic)):
+        (found,) = compare(("roc_auc", "Recent"), candidate=candidate, champion=champion)
+        assert found.on == "Recent"
+        assert found.lower is not None
+        bounds.append(found.lower > 0)
+    assert bounds == [True, False, False]
+
+
+OLD, NEW = 2000, 400
+CHANGE = datetime(2026, 2, 1, tzinfo=UTC)
+
+
+def concepts(directory: Path, start: int, stop: int) -> Path:
+    """Rows start to stop of a stream, one a minute, in which `x` means the opposite after the first `OLD` rows."""
+    generator = np.random.default_rng(5)
+    x, noise = generator.normal(size=(2, OLD + NEW))
+    meaning = np.where(np.arange(OLD + NEW) < OLD, 1, -1)
+    outcome = ["yes" if value > 0 else "no" for value in meaning * x + 0.7 * noise]
+    seen = [CHANGE + timedelta(minutes=minute - OLD + 1) for minute in range(OLD + NEW)]
+    columns = {"x": ("Float", x.tolist()), "outcome": ("Category", outcome), "seen_at": ("Timestamp", seen)}
+    chosen = {name: (kind, values[start:stop]) for name, (kind, values) in columns.items()}
+    return prepared_data.write_dataset(directory, chosen, target="outcome", timestamp="seen_at")
+
+
+def test_after_a_change_of_concept_only_the_version_that_repairs_is_better_on_recent_rows(tmp_path: Path) -> None:
+    """Over all rows it is the other way round: the useless one passes, and the one that repairs does not."""
+    old, every = concepts(tmp_path / "old", 0, OLD), concepts(tmp_path / "every", 0, OLD + NEW)
+    new = concepts(tmp_path / "new", OLD, OLD + NEW)
+    champion, useless, repairing = (
+        tasks.train(tmp_path / data.name / "model", data, LOGISTIC) for data in (old, every, new)
+    )
+
+    def lower_and_upper(candidate: TrainReport, data: Path, on: str) -> tuple[float, float]:
+        cut = {"champion_data_cut": CHANGE.isoformat()}
+        task = make_task(candidate, comparison(tmp_path, champion, data, ("roc_auc", on), **cut))
+        (found,) = evaluate(tmp_path, task).compared
+        assert found.lower is not None
+        assert found.upper is not None
+        return found.lower, found.upper
+
+    assert lower_and_upper(useless, every, "All")[1] >= -0.01
+    assert lower_and_upper(repairing, every, "All")[1] < -0.01
+    assert lower_and_upper(useless, every, "Recent")[0] <= 0
+    assert lower_and_upper(repairing, new, "Recent")[0] > 0
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@
     - models
     - modelversions
     - inferenceservices
+    - modelmonitors
   verbs:
     - get
     - list
@@ -25,12 +26,19 @@
 - apiGroups:
     - mainspring.dev
   resources:
+    - trainingruns
+  verbs:
+    - create
+- apiGroups:
+    - mainspring.dev
+  resources:
     - datasets/status
     - datasetversions/status
     - trainingruns/status
     - models/status
     - modelversions/status
     - inferenceservices/status
+    - modelmonitors/status
   verbs:
     - get
     - patch
@@ -131,6 +139,7 @@
     - delete
   resourceNames:
     - mainspring-artifacts
+    - mainspring-feedback
 {{- end }}
 
 {{- define "mainspring.rules.own" -}}

@@ -1,0 +1,90 @@
+"""What one server knows of its model's health, and what it tells whoever watches: the state behind the internal port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from mainspring_runtime.serve import wire as protocol
+from mainspring_runtime.serve.errors import unavailable
+from mainspring_runtime.serve.monitoring import wire
+from mainspring_runtime.serve.monitoring.counters import Counters
+from mainspring_runtime.serve.monitoring.feedback import Feedback
+from mainspring_runtime.serve.monitoring.profile import Profile
+
+EPOCH_BYTES = 8
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All that is there once a model is loaded; without a key there is no feedback."""
+
+    reference: wire.Reference
+    profile: Profile
+    counters: Counters
+    feedback: Feedback | None = None
+
+
+class Monitor:
+    """One for each process. `watched` is None while the model loads."""
+
+    def __init__(self) -> None:
+        self.watched: Watched | None = None
+        self.epoch = secrets.token_hex(EPOCH_BYTES)
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        self._asked = False
+        self._final = False
+        self._told = asyncio.Event()
+
+    def reference(self) -> bytes:
+        """The answer to `GET /monitor/reference`. Raises `RequestError` 503 while the model loads."""
+        return protocol.encode(self._loaded().reference)
+
+    def snapshot(self) -> bytes:
+        """The answer to `GET /monitor/snapshot`, with everything up to now. Raises `RequestError` 503."""
+        watched = self._loaded()
+        watched.counters.settle()
+        encoded = protocol.encode(self._build(watched))
+        self._asked = True
+        if self._final:
+            self._told.set()
+        return encoded
+
+    def _build(self, watched: Watched) -> wire.Snapshot:
+        reference, counters, feedback = watched.reference, watched.counters, watched.feedback
+        return wire.Snapshot(
+            model=reference.model,
+            version=reference.version,
+            digest=reference.digest,
+            epoch=self.epoch,
+            started=self.started,
+            final=self._final,
+            reason=reference.reason,
+            rows=counters.rows,
+            columns=counters.columns(),
+            prediction=counters.prediction(),
+            predicted=counters.predicted(),
+            feedback=None if feedback is None else feedback.counts,
+            other_feedback={} if feedback is None else feedback.others,
+        )
+
+    def _loaded(self) -> Watched:
+        if self.watched is None:
+            raise unavailable("the model is still being loaded")
+        return self.watched
+
+    async def hold(self, seconds: float) -> None:
+        """Nothing changes any more: wait until the final snapshot was fetched, if there is anybody who fetches them."""
+        self._final = True
+        if not self._asked:
+            return
+        logger.info("holding for a last snapshot")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._told.wait()

@@ -1,0 +1,155 @@
+"""The same counts for Prometheus, and the reference beside them, so that a query alone can compare the two.
+
+A series for each bin of each feature would be thousands for a wide table, in every pod. So there is a budget: features
+get their series in the order of their importance (that of the profile where it says, else of the signature) until it
+is used up, and a gauge says how many were left out. The snapshot always has all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from mainspring_runtime.serve.metrics import MAX_REASON_CHARACTERS
+from mainspring_runtime.serve.monitoring import bin_names, families, feedback_series, wire
+from mainspring_runtime.serve.monitoring.families import Values
+from mainspring_runtime.serve.monitoring.monitor import Monitor, Watched
+from mainspring_runtime.serve.monitoring.profile import Feature
+
+MAX_SERIES = 1_000  # of features and predictions, for one server
+ASIDE = {
+    "missing": "Values that were missing.",
+    "unseen": "Categories that training never saw.",
+    "out_of_range": "Numbers below the least or above the greatest one of training.",
+}
+COERCED = "Values that came in another datatype and were converted without loss."
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column that gets series, with the names of its bins."""
+
+    place: int  # in the profile
+    name: str
+    bins: Sequence[str]
+
+    @property
+    def series(self) -> int:
+        """Each with its reference; coerced values have none."""
+        return 2 * (len(self.bins) + len(ASIDE)) + 1
+
+
+class MonitoringCollector(Collector):
+    """Turns what was counted into metric families when Prometheus asks."""
+
+    def __init__(self, model: str, version: str, monitor: Monitor, max_series: int = MAX_SERIES) -> None:
+        self._labels = (model, version)
+        self._monitor = monitor
+        self._max_series = max_series
+        self._shown: tuple[Shown, ...] | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        watched = self._monitor.watched
+        if watched is None:
+            return
+        watched.counters.settle()
+        yield from self._general(watched)
+        yield from self._predictions(watched)
+        yield from self._features(watched)
+        if watched.feedback is not None:
+            yield from feedback_series.collect(*self._labels, watched.feedback, watched.reference.prediction)
+
+    def _general(self, watched: Watched) -> Iterable[Metric]:
+        reference = watched.reference
+        yield self._counter("mainspring_rows", "Rows that were predicted for callers.", {(): watched.counters.rows})
+        yield self._gauge("mainspring_reference_rows", "Rows of the reference.", {(): reference.rows})
+        yield self._gauge(
+            "mainspring_monitoring_info",
+            "1; rows_of says which rows are the reference, reason why nothing but rows is counted.",
+            {(reference.rows_of, (reference.reason or "")[:MAX_REASON_CHARACTERS]): 1},
+            ("rows_of", "reason"),
+        )
+        left_out = len(reference.columns) - len(self._chosen(watched))
+        yield self._gauge("mainspring_features_left_out", "Features without series of their own.", {(): left_out})
+
+    def _predictions(self, watched: Watched) -> Iterable[Metric]:
+        reference, counts = watched.reference.prediction, watched.counters.prediction()
+        if reference is None or counts is None or not self._prediction_series(reference):
+            return
+        names = families.prediction_bins(reference)
+        text = "Rows by bin of the watched output."
+        yield self._counter("mainspring_prediction_bin", text, families.by_bin(names, counts), ("bin",))
+        text = "Reference rows by bin of the watched output."
+        yield self._gauge(
+            "mainspring_prediction_reference_rows", text, families.by_bin(names, reference.counts), ("bin",)
+        )
+
+    def _features(self, watched: Watched) -> Iterable[Metric]:
+        shown = self._chosen(watched)
+        if not shown:
+            return
+        now = watched.counters.columns()
+        then = watched.reference.columns
+        counted = {column.name: now[column.place] for column in shown}
+        expected = {column.name: then[column.place] for column in shown}
+        yield self._counter("mainspring_feature_bin", "Values by bin.", _bins(shown, counted), ("feature", "bin"))
+        text = "Values of the reference by bin."
+        yield self._gauge("mainspring_feature_reference_rows", text, _bins(shown, expected), ("feature", "bin"))
+        for name, text in ASIDE.items():
+            yield self._counter(f"mainspring_feature_{name}", text, _aside(counted, name), ("feature",))
+            text = f"{text} In the reference."
+            yield self._gauge(f"mainspring_feature_reference_{name}", text, _aside(expected, name), ("feature",))
+        yield self._counter("mainspring_feature_coerced", COERCED, _aside(counted, "coerced"), ("feature",))
+
+    def _chosen(self, watched: Watched) -> tuple[Shown, ...]:
+        """Once for all: a series that goes away again would be worse than none."""
+        if self._shown is None:
+            used = self._prediction_series(watched.reference.prediction)
+            self._shown = tuple(choose(watched.profile.features, self._max_series - used))
+        return self._shown
+
+    def _prediction_series(self, reference: wire.ReferencePrediction | None) -> int:
+        """None for a model with so many classes that they alone would use up the budget."""
+        wanted = 0 if reference is None else 2 * len(reference.counts)
+        return wanted if wanted <= self._max_series else 0
+
+    def _counter(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
+        return families.counter(name, text, labels, families.prefixed(self._labels, values))
+
+    def _gauge(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
+        return families.gauge(name, text, labels, families.prefixed(self._labels, values))
+
+
+def choose(features: Sequence[Feature], max_series: int) -> list[Shown]:
+    """The most important features whose series fit, in the order of the profile."""
+    shown = [Shown(place, feature.name, _feature_bins(feature)) for place, feature in enumerate(features)]
+    chosen = []
+    for column in sorted(shown, key=lambda column: -(features[column.place].importance or 0.0)):
+        max_series -= column.series
+        if max_series < 0:
+            break
+        chosen.append(column)
+    return sorted(chosen, key=lambda column: column.place)
+
+
+def _feature_bins(feature: Feature) -> list[str]:
+    if feature.categories is not None:
+        return bin_names.of_categories(feature.categories)
+    if feature.edges is None:
+        return []
+    return bin_names.of_times(feature.edges) if feature.kind == "Timestamp" else bin_names.of_numbers(feature.edges)
+
+
+def _bins(shown: Sequence[Shown], columns: Mapping[str, wire.ColumnCounts | wire.ReferenceColumn]) -> Values:
+    return {
+        (column.name, name): count
+        for column in shown
+        for name, count in zip(column.bins, columns[column.name].counts, strict=True)
+    }
+
+
+def _aside(columns: Mapping[str, wire.ColumnCounts | wire.ReferenceColumn], field: str) -> Values:
+    return {(name,): getattr(column, field) for name, column in columns.items()}

@@ -1,0 +1,245 @@
+"""ModelMonitor: watches a served model, says what changed, and has it retrained when there is something to learn."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from mainspring.api.v1alpha1.common import (
+    ApiModel,
+    Column,
+    ColumnName,
+    Duration,
+    Kind,
+    Name,
+    ShortText,
+    StatusBase,
+    Text,
+    Time,
+    VersionName,
+    unique_by,
+    validations,
+)
+from mainspring.api.v1alpha1.trainingrun import Metric, TrainingRunSpec
+
+FEATURES_MAX = 10
+RETRAINS_MAX = 20
+
+
+class Window(ApiModel):
+    """A window closes when both `length` and `minimumRows` are reached, at the latest after `maximumLength`."""
+
+    length: Annotated[Duration, Field(description="At least this long.")] = "15m"
+    minimum_rows: Annotated[int, Field(ge=50, le=10_000_000, description="At least so many predicted rows.")] = 500
+    maximum_length: Annotated[
+        Duration, Field(description="Closes then in any case; with too few rows it is not judged.")
+    ] = "24h"
+
+
+class Sensitivity(StrEnum):
+    LOW = "Low"
+    NORMAL = "Normal"
+    HIGH = "High"
+
+
+class Drift(ApiModel):
+    """When a feature or the prediction counts as drifted; see the guide for the rule."""
+
+    sensitivity: Annotated[
+        Sensitivity,
+        Field(description="The population stability index that must be exceeded: Low 0.2, Normal 0.1, High 0.05."),
+    ] = Sensitivity.NORMAL
+    exclude: Annotated[list[ColumnName] | None, Field(max_length=200, description="Features not to look at.")] = None
+
+
+class Quality(ApiModel):
+    """How much worse requests may be than the reference rows, as shares of all rows."""
+
+    max_missing_increase: Annotated[float, Field(ge=0.0, le=1.0, description="More missing values.")] = 0.05
+    max_unseen_categories: Annotated[
+        float, Field(ge=0.0, le=1.0, description="More values that training never saw.")
+    ] = 0.01
+    max_out_of_range: Annotated[
+        float, Field(ge=0.0, le=1.0, description="More numbers beyond the training's smallest and largest.")
+    ] = 0.02
+
+
+class Performance(ApiModel):
+    """What labels must say of the predictions. The interval is compared with the bound, not the point."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "has(self.minimum) != has(self.maximum)",
+                "message": "set minimum (metrics where more is better) or maximum (errors and losses)",
+            },
+        )
+    )
+
+    metric: Annotated[Metric, Field(description="Measured from feedback.")]
+    minimum: Annotated[float | None, Field(description="Degraded when the whole interval lies below.")] = None
+    maximum: Annotated[float | None, Field(description="Degraded when the whole interval lies above.")] = None
+    minimum_labels: Annotated[
+        int, Field(ge=30, le=10_000_000, description="Labelled rows before anything is said.")
+    ] = 500
+    estimate: Annotated[
+        bool, Field(description="Also estimate it without labels, from calibrated probabilities. For information only.")
+    ] = False
+
+
+class RetrainTrigger(StrEnum):
+    PERFORMANCE_DEGRADED = "PerformanceDegraded"
+    DRIFT_DETECTED = "DriftDetected"
+
+
+class RunTemplate(ApiModel):
+    spec: Annotated[
+        TrainingRunSpec,
+        Field(description="Of the TrainingRuns that are started. The Dataset's version is chosen by the monitor."),
+    ]
+
+
+class Budget(ApiModel):
+    runs: Annotated[int, Field(ge=1, le=100, description="At most so many runs")] = 3
+    per: Annotated[Duration, Field(description="in this time.")] = "24h"
+
+
+class Retrain(ApiModel):
+    """A trigger opens a need. A run starts once there is something new to learn from."""
+
+    triggers: Annotated[
+        list[RetrainTrigger],
+        Field(
+            min_length=1,
+            max_length=2,
+            json_schema_extra={"x-kubernetes-list-type": "set"},
+            description="What opens a need. Drift alone does not, unless it stands here.",
+        ),
+    ] = [RetrainTrigger.PERFORMANCE_DEGRADED]
+    template: Annotated[RunTemplate, Field(description="What to run.")]
+    minimum_new_rows: Annotated[
+        int,
+        Field(ge=1, le=100_000_000, description="Labelled rows that are newer than what the champion was trained on."),
+    ] = 500
+    refresh_dataset: Annotated[
+        bool, Field(description="Ask the Dataset to look for new data; false: it has a schedule of its own.")
+    ] = True
+    refresh_every: Annotated[Duration, Field(description="How often to look for new data while there is a need.")] = (
+        "1h"
+    )
+    cooldown: Annotated[Duration, Field(description="Pause after the end of a run.")] = "6h"
+    budget: Annotated[Budget, Field(description="A limit for all runs of this monitor.")] = Budget()
+
+
+class ModelMonitorSpec(ApiModel):
+    service: Annotated[Name, Field(description="An InferenceService whose pods run Mainspring's server.")]
+    interval: Annotated[Duration, Field(description="How often its pods are read.")] = "30s"
+    window: Annotated[Window, Field(description="What is judged at a time.")] = Window()
+    season: Annotated[
+        Duration,
+        Field(description="A retrain is decided on windows that cover this time: a daily swing is not a change."),
+    ] = "24h"
+    drift: Annotated[Drift, Field(description="Change of inputs and predictions.")] = Drift()
+    quality: Annotated[Quality, Field(description="Defects of inputs.")] = Quality()
+    performance: Annotated[Performance | None, Field(description="Measured quality of predictions.")] = None
+    retrain: Annotated[Retrain | None, Field(description="What to do when it is needed.")] = None
+    suspend: Annotated[bool, Field(description="Read nothing and start nothing.")] = False
+
+
+class FeatureStatus(ApiModel):
+    name: Annotated[ColumnName, Field(description="A feature, or `prediction`.")]
+    psi: Annotated[float, Field(description="Population stability index against the reference.")]
+    threshold: Annotated[float, Field(description="What it must exceed.")]
+    p_value: Annotated[float, Field(description="Of the chi-squared test, adjusted for all features.")]
+    distance: Annotated[float, Field(description="Jensen-Shannon distance, for information.")]
+    drifted: Annotated[bool, Field(description="In this window and the one before.")] = False
+    since: Annotated[Time | None, Field(description="Of the first of these windows.")] = None
+    message: Annotated[ShortText, Field(description="What moved.")] = ""
+
+
+class WindowStatus(ApiModel):
+    number: Annotated[int, Field(description="Since the monitor was made.")]
+    start: Annotated[Time, Field(description="Of the first reading.")]
+    end: Annotated[Time, Field(description="Of the last reading.")]
+    rows: Annotated[int, Field(description="Predicted rows.")]
+    labels: Annotated[int, Field(description="Labelled rows that arrived.")] = 0
+    version: Annotated[VersionName, Field(description="The version that predicted them.")]
+
+
+class PerformanceStatus(ApiModel):
+    metric: Annotated[Metric, Field(description="As in the spec.")]
+    value: Annotated[float | None, Field(description="Measured over the season.")] = None
+    lower: Annotated[float | None, Field(description="Lower end of the 95 % interval.")] = None
+    upper: Annotated[float | None, Field(description="Upper end of the 95 % interval.")] = None
+    labels: Annotated[int, Field(description="Labelled rows behind it.")] = 0
+    coverage: Annotated[float | None, Field(description="Share of predicted rows that have a label.")] = None
+    biased: Annotated[bool, Field(description="Labels come much more often for some predictions than for others.")] = (
+        False
+    )
+    estimated: Annotated[float | None, Field(description="Without labels, from calibrated probabilities.")] = None
+    estimated_lower: Annotated[float | None, Field(description="Lower end of its interval.")] = None
+    estimated_upper: Annotated[float | None, Field(description="Upper end of its interval.")] = None
+
+
+class Need(ApiModel):
+    """Why the model should be trained anew."""
+
+    reason: Annotated[RetrainTrigger, Field(description="What opened it.")]
+    message: Annotated[Text, Field(description="The evidence.")]
+    since: Annotated[Time, Field(description="When.")]
+    champion: Annotated[VersionName, Field(description="The version that was served then.")]
+    refreshed_at: Annotated[Time | None, Field(description="When new data was last asked for.")] = None
+
+
+class RetrainEntry(ApiModel):
+    run: Annotated[Name, Field(description="The TrainingRun.")]
+    reason: Annotated[RetrainTrigger, Field(description="Why it was started.")]
+    champion: Annotated[VersionName, Field(description="What it was to improve on.")]
+    dataset_version: Annotated[VersionName, Field(description="What it learned from.")]
+    new_rows: Annotated[int, Field(description="Labelled rows that the champion had not seen.")]
+    time: Annotated[Time, Field(description="When it was decided.")]
+    outcome: Annotated[
+        str,
+        Field(pattern="^(Running|Promoted|Rejected|Failed|Waiting)$", max_length=16, description="What came of it."),
+    ] = "Running"
+    version: Annotated[VersionName | None, Field(description="The version that came of it.")] = None
+
+
+class ModelMonitorStatus(StatusBase):
+    version: Annotated[VersionName | None, Field(description="The version that is watched.")] = None
+    pods: Annotated[int | None, Field(description="Pods that were read last time.")] = None
+    last_window: Annotated[WindowStatus | None, Field(description="The last window that closed.")] = None
+    drifted: Annotated[int | None, Field(description="Features that drift.")] = None
+    features: Annotated[
+        list[FeatureStatus] | None,
+        Field(max_length=FEATURES_MAX, json_schema_extra=unique_by("name"), description="The ten that moved most."),
+    ] = None
+    performance: Annotated[PerformanceStatus | None, Field(description="Measured, and estimated.")] = None
+    lost_rows_at_most: Annotated[
+        int | None, Field(description="Rows that pods may have counted after they were read last, at the usual rate.")
+    ] = None
+    need: Annotated[Need | None, Field(description="Open while the model should be trained anew.")] = None
+    retrains: Annotated[list[RetrainEntry] | None, Field(max_length=RETRAINS_MAX, description="The last twenty.")] = (
+        None
+    )
+
+
+MODEL_MONITOR = Kind(
+    kind="ModelMonitor",
+    plural="modelmonitors",
+    short="mon",
+    spec=ModelMonitorSpec,
+    status=ModelMonitorStatus,
+    columns=(
+        Column("Version", ".status.version"),
+        Column("Drift", '.status.conditions[?(@.type=="DriftDetected")].status'),
+        Column("Degraded", '.status.conditions[?(@.type=="PerformanceDegraded")].status'),
+        Column("Retrain", '.status.conditions[?(@.type=="RetrainTriggered")].reason'),
+        Column("Rows", ".status.lastWindow.rows", "integer", wide=True),
+        Column("Quality", ".status.performance.value", "number", wide=True),
+        Column("Pods", ".status.pods", "integer", wide=True),
+    ),
+    description="Watches a served model for change, and has it retrained when there is something to learn.",
+)

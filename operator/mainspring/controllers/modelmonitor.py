@@ -1,0 +1,200 @@
+"""ModelMonitor: reads the pods of a service, and finds what a retrain needs.
+
+Its own memory holds what pods said last, so that one that goes away does not take its last counts with it; and the
+references, which never change. Losing either costs little: at most one interval, and one more request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from mainspring.api.monitoring import Reference, Snapshot
+from mainspring.api.v1alpha1.common import LABEL_MONITOR, LABEL_REVISION, LABEL_SERVICE
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
+from mainspring.controllers import reading
+from mainspring.controllers.monitormetrics import COLLECTOR
+from mainspring.kube import servers
+from mainspring.kube.servers import Servers
+from mainspring.kube.store import Store
+from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Object, Ref
+from mainspring.plan.common.plan import Plan
+from mainspring.plan.common.settings import Settings
+from mainspring.plan.inferenceservice.builders import INTERNAL_PORT
+from mainspring.plan.modelmonitor import builders, plan
+from mainspring.plan.modelmonitor import state as states
+from mainspring.plan.modelmonitor.observed import Observed, Reading
+
+READ_AT_ONCE = 16
+REFERENCES_MAX = 1000
+
+
+class ModelMonitorController:
+    kind = "ModelMonitor"
+
+    def __init__(self, store: Store, settings: Settings, asked: Servers) -> None:
+        self._store = store
+        self._settings = settings
+        self._servers = asked
+        self._slots = asyncio.Semaphore(READ_AT_ONCE)
+        self._references: dict[str, Reference] = {}
+        self._last: dict[str, dict[str, Snapshot]] = {}  # by the monitor's uid, by pod
+
+    def keys(self, obj: Object) -> Iterable[Ref]:
+        if obj["kind"] == self.kind:
+            return (objects.ref(obj),)
+        if obj["kind"] in ("TrainingRun", "ConfigMap"):
+            return reading.by_label(obj, self.kind, LABEL_MONITOR)
+        if obj["kind"] == "InferenceService":
+            return self._watching(objects.namespace(obj), objects.name(obj))
+        if obj["kind"] == "Pod" and objects.is_deleting(obj):
+            return self._watching(objects.namespace(obj), objects.labels(obj).get(LABEL_SERVICE, ""))
+        return self._learning(obj)
+
+    def _watching(self, namespace: str, service: str) -> list[Ref]:
+        monitors = self._store.select(self.kind, namespace)
+        return [objects.ref(m) for m in monitors if objects.spec(m)["service"] == service]
+
+    def _learning(self, obj: Object) -> list[Ref]:
+        """Those with a need for this Dataset, or for what came of it."""
+        names = {"Dataset": objects.name(obj), "DatasetVersion": objects.spec(obj).get("dataset")}
+        models = {"Model": objects.name(obj), "ModelVersion": objects.spec(obj).get("model")}
+        if obj["kind"] not in names.keys() | models.keys():
+            return []
+        open_ = [m for m in self._store.select(self.kind, objects.namespace(obj)) if objects.status(m).get("need")]
+        found = [(m, objects.spec(m).get("retrain", {}).get("template", {}).get("spec", {})) for m in open_]
+        kind = obj["kind"]
+        if kind in names:
+            return [objects.ref(m) for m, spec in found if spec.get("dataset", {}).get("name") == names[kind]]
+        return [objects.ref(m) for m, spec in found if spec.get("model") == models[kind]]
+
+    async def observe(self, key: Ref) -> Observed | None:
+        obj = self._store.get(key)
+        if obj is None:
+            COLLECTOR.forget(key)
+            return None
+        spec = ModelMonitorSpec.model_validate(objects.spec(obj))
+        service = self._store.get(Ref("InferenceService", key.namespace, spec.service))
+        version = self._named(key.namespace, "ModelVersion", objects.status(service or {}).get("stableVersion"))
+        model = objects.spec(version or {}).get("model")
+        memory = self._store.get(Ref("ConfigMap", key.namespace, builders.memory_name(key.name)))
+        state = states.read(memory)
+        dataset = spec.retrain.template.spec.dataset.name if spec.retrain else None
+        return Observed(
+            object=obj,
+            spec=spec,
+            settings=self._settings,
+            state=state,
+            memory=memory,
+            service=service,
+            version=version,
+            model=self._named(key.namespace, "Model", model),
+            versions=self._of("ModelVersion", key.namespace, "model", model),
+            dataset=self._named(key.namespace, "Dataset", dataset),
+            dataset_versions=self._of("DatasetVersion", key.namespace, "dataset", dataset),
+            runs=self._runs(obj),
+            reading=await self._read(obj, spec, service, state) if version is not None else Reading(),
+        )
+
+    def _named(self, namespace: str, kind: str, name: str | None) -> Object | None:
+        return self._store.get(Ref(kind, namespace, name)) if name else None
+
+    def _of(self, kind: str, namespace: str, field: str, name: str | None) -> tuple[Object, ...]:
+        if not name:
+            return ()
+        return tuple(o for o in self._store.select(kind, namespace) if objects.spec(o).get(field) == name)
+
+    def _runs(self, obj: Object) -> tuple[Object, ...]:
+        found = self._store.children(obj, "TrainingRun")
+        return tuple(sorted(found, key=lambda r: (objects.created_at(r), objects.name(r))))
+
+    async def _read(
+        self, obj: Object, spec: ModelMonitorSpec, service: Object | None, state: states.State | None
+    ) -> Reading:
+        if spec.suspend or objects.is_deleting(obj):
+            return Reading()
+        pods = self._pods(objects.namespace(obj), spec.service, objects.status(service or {}).get("stableRevision"))
+        answers = await asyncio.gather(*(self._snapshot(pod) for pod in pods.values()))
+        found = dict(zip(pods, answers, strict=True))
+        snapshots = {name: answer for name, answer in found.items() if isinstance(answer, Snapshot)}
+        failed = {name: answer for name, answer in found.items() if isinstance(answer, servers.ServerError)}
+        return Reading(
+            snapshots=snapshots,
+            gone=self._gone(obj, pods, snapshots, state),
+            silent={name: str(error) for name, error in failed.items()},
+            leaving=any(objects.is_deleting(pod) for pod in pods.values()),
+            reference=await self._reference(pods, snapshots),
+            unsuitable=_unsuitable(spec.service, failed, snapshots),
+        )
+
+    def _pods(self, namespace: str, service: str, revision: str | None) -> dict[str, Object]:
+        """Those of the revision that answers, by name, as long as they have an address."""
+        if not revision:
+            return {}
+        labels = {LABEL_SERVICE: service, LABEL_REVISION: revision}
+        found = self._store.select("Pod", namespace, labels)
+        return {objects.name(pod): pod for pod in found if _is_up(pod)}
+
+    def _gone(
+        self,
+        obj: Object,
+        pods: Mapping[str, Object],
+        snapshots: Mapping[str, Snapshot],
+        state: states.State | None,
+    ) -> dict[str, Snapshot]:
+        """What those said last that were counted and are no longer there."""
+        last = self._last.get(objects.uid(obj), {})
+        self._last[objects.uid(obj)] = {name: known for name, known in last.items() if name in pods} | dict(snapshots)
+        seen = state.seen if state else {}
+        return {name: last.get(name, known) for name, known in seen.items() if name not in pods}
+
+    async def _snapshot(self, pod: Object) -> Snapshot | servers.ServerError:
+        try:
+            async with self._slots:
+                return await self._servers.snapshot(_address(pod))
+        except servers.ServerError as error:
+            return error
+
+    async def _reference(self, pods: Mapping[str, Object], snapshots: Mapping[str, Snapshot]) -> Reference | None:
+        """Of any pod that answered: they all serve the same version."""
+        for name, snapshot in snapshots.items():
+            if snapshot.digest in self._references:
+                return self._references[snapshot.digest]
+            try:
+                found = await self._servers.reference(_address(pods[name]))
+            except servers.ServerError:
+                continue
+            if len(self._references) >= REFERENCES_MAX:
+                self._references.clear()
+            self._references[snapshot.digest] = found
+            return found
+        return None
+
+    def make_plan(self, observed: Observed, now: datetime) -> Plan:
+        found = plan.make_plan(observed, now)
+        if found.status is not None:
+            COLLECTOR.tell(objects.ref(observed.object), found.status)
+        return found
+
+
+def _is_up(pod: Object) -> bool:
+    status = objects.status(pod)
+    return bool(status.get("podIP")) and status.get("phase") == "Running"
+
+
+def _address(pod: Object) -> str:
+    ip = str(objects.status(pod)["podIP"])
+    return f"[{ip}]:{INTERNAL_PORT}" if ":" in ip else f"{ip}:{INTERNAL_PORT}"
+
+
+def _unsuitable(
+    service: str, failed: Mapping[str, servers.ServerError], snapshots: Mapping[str, Snapshot]
+) -> tuple[str, str] | None:
+    """Why no pod can be watched at all."""
+    foreign = [name for name, error in failed.items() if isinstance(error, servers.Unsuitable)]
+    if foreign and not snapshots:
+        text = f"the pods of InferenceService {service} have no counters ({foreign[0]}: {failed[foreign[0]]}): only Mainspring's own server can be watched, so remove spec.runtime.image there or this monitor"
+        return "NoCounters", text
+    return None

@@ -1,0 +1,179 @@
+"""What a closed window says, and with it the whole season: drift, defects of inputs, and measured quality."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mainspring.api.monitoring import Reference
+from mainspring.api.v1alpha1.modelmonitor import (
+    FEATURES_MAX,
+    FeatureStatus,
+    ModelMonitorSpec,
+    Performance,
+    PerformanceStatus,
+    RetrainTrigger,
+)
+from mainspring.plan.common import objects
+from mainspring.plan.common.conditions import Condition
+from mainspring.plan.modelmonitor import state as states
+from mainspring.plan.modelmonitor.state import Part, State, Streak
+from mainspring.plan.modelmonitor.windows import Closed
+from mainspring.plan.statistics import counts, coverage, drift, estimate, performance, quality
+from mainspring.plan.statistics.counts import WindowCounts
+from mainspring.plan.statistics.drift import FeatureDrift
+
+SHOWN = 3  # features and defects that a message names
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`evidence` holds what calls for a retrain by itself, over a full season, each with its sentence."""
+
+    state: State  # with the streaks and the season after this window
+    features: tuple[FeatureStatus, ...]
+    drifted: int
+    performance: PerformanceStatus | None
+    conditions: tuple[Condition, ...]
+    evidence: dict[RetrainTrigger, str]
+    recovered: frozenset[RetrainTrigger]  # what a full season shows to be well
+
+
+def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference) -> Evaluation:
+    """Raises ValueError when the window was counted with the bins of another reference."""
+    season_seconds = objects.parse_duration(spec.season).total_seconds()
+    part = Part(start=closed.start, end=closed.end, counts=closed.counts)
+    season = states.with_part(state.season, part, season_seconds)
+    whole = counts.added(*(p.counts for p in season))
+    covers = states.covered_seconds(season) >= season_seconds
+    moved = _drift(spec, state, closed, reference)
+    lasting = _lasting(spec, whole, reference) if covers else []
+    measured = _measure(spec.performance, whole, reference)
+    evidence, recovered = _evidence(lasting, measured, covers)
+    streaks = {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
+    shown = [v for v in moved if v.degrees]
+    return Evaluation(
+        state=state.model_copy(update={"season": season, "streaks": streaks}),
+        features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
+        drifted=sum(v.drifted for v in moved),
+        performance=_performance_status(spec.performance, whole, closed.counts, reference, measured),
+        conditions=(_drift_condition(moved), _quality_condition(spec, closed.counts, reference), *_measured(measured)),
+        evidence=evidence,
+        recovered=recovered,
+    )
+
+
+def _drift(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference) -> tuple[FeatureDrift, ...]:
+    before = {name: drift.Streak(s.since, s.windows) for name, s in state.streaks.items()}
+    floor = drift.FLOORS[spec.drift.sensitivity]
+    return drift.judge(reference, closed.counts, before, closed.start, floor, spec.drift.exclude or ())
+
+
+def _lasting(spec: ModelMonitorSpec, whole: WindowCounts, reference: Reference) -> list[FeatureDrift]:
+    """What is different over the whole season: swings within it cancel out."""
+    floor = drift.FLOORS[spec.drift.sensitivity]
+    verdicts = drift.judge(reference, whole, {}, "", floor, spec.drift.exclude or ())
+    return [v for v in verdicts if v.exceeds]
+
+
+def _measure(wanted: Performance | None, whole: WindowCounts, reference: Reference) -> performance.Performance | None:
+    if wanted is None:
+        return None
+    bound = wanted.minimum if wanted.minimum is not None else wanted.maximum
+    assert bound is not None  # the schema says so
+    return performance.judge(wanted.metric, whole.feedback, reference, bound, wanted.minimum_labels)
+
+
+def _evidence(
+    lasting: list[FeatureDrift], measured: performance.Performance | None, covers: bool
+) -> tuple[dict[RetrainTrigger, str], frozenset[RetrainTrigger]]:
+    if not covers:
+        return {}, frozenset()
+    evidence: dict[RetrainTrigger, str] = {}
+    recovered: set[RetrainTrigger] = set()
+    if lasting:
+        evidence[RetrainTrigger.DRIFT_DETECTED] = _named(v.explanation for v in drift.worst(lasting, SHOWN))
+    else:
+        recovered.add(RetrainTrigger.DRIFT_DETECTED)
+    if measured is not None and measured.verdict is performance.Verdict.DEGRADED:
+        evidence[RetrainTrigger.PERFORMANCE_DEGRADED] = measured.explanation
+    elif measured is not None and measured.verdict is performance.Verdict.MET:
+        recovered.add(RetrainTrigger.PERFORMANCE_DEGRADED)
+    return evidence, frozenset(recovered)
+
+
+def _feature(verdict: FeatureDrift) -> FeatureStatus:
+    return FeatureStatus(
+        name=verdict.name or "prediction",
+        psi=round(verdict.psi, 4),
+        threshold=round(verdict.threshold, 4),
+        p_value=float(f"{verdict.adjusted_p:.3g}"),
+        distance=round(verdict.js, 4),
+        drifted=verdict.drifted,
+        since=verdict.since,
+        message=verdict.explanation[:256],
+    )
+
+
+def _named(texts: Iterable[str]) -> str:
+    return "; ".join(texts)
+
+
+def _drift_condition(moved: tuple[FeatureDrift, ...]) -> Condition:
+    drifted = [v for v in moved if v.drifted]
+    if not drifted:
+        return Condition("DriftDetected", "False", "NoDrift", f"none of {len(moved)} features and predictions drifts")
+    more = f", and {len(drifted) - SHOWN} more" if len(drifted) > SHOWN else ""
+    text = _named(f"{v.explanation} (since {v.since})" for v in drift.worst(drifted, SHOWN))
+    return Condition("DriftDetected", "True", "FeaturesDrifted", f"{text}{more}")
+
+
+def _quality_condition(spec: ModelMonitorSpec, window: WindowCounts, reference: Reference) -> Condition:
+    limits = spec.quality
+    allowed = quality.Allowed(limits.max_missing_increase, limits.max_unseen_categories, limits.max_out_of_range)
+    findings = quality.judge(reference, window, allowed, spec.drift.exclude or ())
+    bad = sorted((f for f in findings if f.degraded), key=lambda f: f.allowed - f.least)
+    if not bad:
+        return Condition("QualityDegraded", "False", "WithinLimits", "inputs are as good as the reference rows")
+    more = f", and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    text = _named(f.explanation for f in bad[:SHOWN])
+    return Condition("QualityDegraded", "True", "InputsDegraded", f"{text}{more}")
+
+
+def _measured(measured: performance.Performance | None) -> tuple[Condition, ...]:
+    if measured is None:
+        return ()
+    status = {performance.Verdict.DEGRADED: "True", performance.Verdict.MET: "False"}.get(measured.verdict, "Unknown")
+    reasons = {"True": "BelowBound", "False": "WithinBound", "Unknown": f"{measured.verdict.value}Labels"}
+    reason = "Unavailable" if measured.verdict is performance.Verdict.UNAVAILABLE else reasons[status]
+    return (Condition("PerformanceDegraded", status, reason, measured.explanation),)
+
+
+def _performance_status(
+    wanted: Performance | None,
+    whole: WindowCounts,
+    window: WindowCounts,
+    reference: Reference,
+    measured: performance.Performance | None,
+) -> PerformanceStatus | None:
+    if wanted is None or measured is None:
+        return None
+    covered = coverage.judge(whole, reference.classes)
+    expected = estimate.judge(wanted.metric, reference, window).interval if wanted.estimate else None
+    found = measured.interval
+    return PerformanceStatus(
+        metric=wanted.metric,
+        labels=measured.labels,
+        coverage=round(covered.share, 4),
+        biased=covered.biased,
+        value=_rounded(found.value) if found else None,
+        lower=_rounded(found.lower) if found else None,
+        upper=_rounded(found.upper) if found else None,
+        estimated=_rounded(expected.value) if expected else None,
+        estimated_lower=_rounded(expected.lower) if expected else None,
+        estimated_upper=_rounded(expected.upper) if expected else None,
+    )
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.5g}")

@@ -1,0 +1,45 @@
+"""What a ModelMonitor's plan looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mainspring.api.monitoring import Reference, Snapshot
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
+from mainspring.plan.common.objects import Object
+from mainspring.plan.common.settings import Settings
+from mainspring.plan.modelmonitor.state import State
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the pods of the served version said just now, by pod.
+
+    `gone` is what servers said last that are there no longer. `silent` names those that did not answer, with why;
+    `unsuitable` is why no pod can be read at all, in one word and a sentence.
+    """
+
+    snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    gone: Mapping[str, Snapshot] = field(default_factory=dict)
+    silent: Mapping[str, str] = field(default_factory=dict)
+    leaving: bool = False  # pods are on their way out, and say more until they are
+    reference: Reference | None = None
+    unsuitable: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    object: Object
+    spec: ModelMonitorSpec
+    settings: Settings
+    state: State | None = None
+    memory: Object | None = None  # the ConfigMap of the state
+    service: Object | None = None
+    version: Object | None = None  # the ModelVersion that answers
+    model: Object | None = None
+    versions: tuple[Object, ...] = ()  # of the model
+    dataset: Object | None = None  # of the retrain template
+    dataset_versions: tuple[Object, ...] = ()
+    runs: tuple[Object, ...] = ()  # started by this monitor, oldest first
+    reading: Reading = Reading()

@@ -1,0 +1,241 @@
+"""The closed loop: change is noticed, data is asked for, a better model takes over, and all is well again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from mainspring.plan.common import objects
+from tests import builders, kstatus
+from tests.sim import stories
+from tests.sim.simulation import Simulation, Snapshot
+from tests.sim.workloads import HANGS
+
+Watch = Callable[..., Simulation]
+
+
+@pytest.fixture
+def served() -> Iterator[Simulation]:
+    sim = stories.served()
+    yield sim
+    sim.close()
+
+
+@pytest.fixture
+def watched() -> Iterator[Watch]:
+    """Makes clusters with a service that is watched, and has been for ten minutes."""
+    made: list[Simulation] = []
+
+    def watch(**spec: Any) -> Simulation:
+        sim = stories.served()
+        made.append(sim)
+        sim.apply(builders.monitor(**spec))
+        sim.advance(600)
+        return sim
+
+    yield watch
+    for sim in made:
+        sim.close()
+
+
+def change(sim: Simulation) -> None:
+    """The world changes; new data tells of it, and whoever learns from that knows it."""
+    sim.workloads.traffic.change(sim.server)
+    sim.workloads.traffic.versions_that_know.add("tumours-v2")
+    sim.workloads.runtime.content["tumours"] = "2"
+
+
+def said(sim: Simulation, condition: str) -> tuple[str, str]:
+    return sim.condition("ModelMonitor", "tumours", condition)
+
+
+def test_while_nothing_changes_nothing_is_done(watched: Watch) -> None:
+    sim = watched()
+    assert said(sim, "Ready") == ("True", "Watching")
+    assert said(sim, "DriftDetected") == ("False", "NoDrift")
+    assert said(sim, "QualityDegraded") == ("False", "WithinLimits")
+    assert said(sim, "PerformanceDegraded") == ("False", "WithinBound")
+    assert said(sim, "DataSufficient") == ("True", "EnoughRows")
+    assert said(sim, "RetrainTriggered") == ("False", "NotNeeded")
+    assert sim.names("TrainingRun") == ["forest"]
+    assert sim.status("ModelMonitor", "tumours")["lastWindow"]["number"] >= 8
+
+
+def test_the_loop_closes_by_itself(watched: Watch) -> None:
+    sim = watched()
+    sim.workloads.rule("tumours-*-train-*", HANGS)
+    change(sim)
+    sim.advance(300)
+    assert said(sim, "DriftDetected")[0] == "True"
+    assert "radius" in sim.message("ModelMonitor", "tumours", "DriftDetected")
+    assert said(sim, "PerformanceDegraded")[0] == "True"
+    assert said(sim, "RetrainTriggered") == ("True", "Training")
+    sim.workloads.rule("tumours-*-train-*", None)
+    sim.advance(900)
+    assert sim.status("Model", "tumours")["champion"] == "tumours-v2"
+    assert sim.status("InferenceService", "tumours")["stableVersion"] == "tumours-v2"
+    assert said(sim, "DriftDetected") == ("False", "NoDrift")
+    assert said(sim, "PerformanceDegraded") == ("False", "WithinBound")
+    assert said(sim, "RetrainTriggered") == ("False", "NotNeeded")
+    status = sim.status("ModelMonitor", "tumours")
+    assert "need" not in status
+    (retrain,) = status["retrains"]
+    assert (retrain["reason"], retrain["outcome"], retrain["version"]) == (
+        "PerformanceDegraded",
+        "Promoted",
+        "tumours-v2",
+    )
+    run = sim.get("TrainingRun", retrain["run"])
+    assert "accuracy" in objects.annotations_of(run)["mainspring.dev/retrain-message"]
+    assert len(sim.made("TrainingRun")) == 2
+
+
+def test_nothing_is_retrained_without_new_data(watched: Watch) -> None:
+    sim = watched()
+    sim.workloads.traffic.change(sim.server)
+    sim.advance(3600)
+    assert said(sim, "PerformanceDegraded")[0] == "True"
+    assert said(sim, "RetrainTriggered") == ("False", "WaitingForLabels")
+    assert "0 new labelled rows of 100" in sim.message("ModelMonitor", "tumours", "RetrainTriggered")
+    assert sim.names("TrainingRun") == ["forest"]
+
+
+def test_a_version_that_is_no_better_is_not_served_and_the_same_data_is_not_tried_again(watched: Watch) -> None:
+    sim = watched()
+    change(sim)
+    sim.workloads.runtime.better["tumours-v2"] = -0.2
+    sim.advance(3600)
+    assert sim.status("Model", "tumours")["champion"] == "tumours-v1"
+    (retrain,) = sim.status("ModelMonitor", "tumours")["retrains"]
+    assert retrain["outcome"] == "Rejected"
+    assert said(sim, "RetrainTriggered") == ("False", "WaitingForLabels")
+    assert "was tried already" in sim.message("ModelMonitor", "tumours", "RetrainTriggered")
+
+
+def test_drift_alone_does_not_retrain(watched: Watch) -> None:
+    sim = watched(performance=None)
+    change(sim)
+    sim.advance(1800)
+    assert said(sim, "DriftDetected")[0] == "True"
+    assert said(sim, "RetrainTriggered") == ("False", "NotNeeded")
+
+
+def test_drift_retrains_when_it_is_asked_to(watched: Watch) -> None:
+    asked = builders.monitor()["spec"]["retrain"]
+    sim = watched(performance=None, retrain={**asked, "triggers": ["DriftDetected"]})
+    change(sim)
+    sim.advance(1800)
+    assert sim.status("Model", "tumours")["champion"] == "tumours-v2"
+    assert sim.status("ModelMonitor", "tumours")["retrains"][0]["reason"] == "DriftDetected"
+
+
+def test_a_service_that_does_not_exist_is_waited_for(served: Simulation) -> None:
+    sim = served
+    sim.apply(builders.monitor(service="nowhere"))
+    sim.settle()
+    assert said(sim, "Ready") == ("Unknown", "ServiceNotFound")
+    assert "InferenceService nowhere" in sim.message("ModelMonitor", "tumours")
+
+
+def test_a_model_without_a_reference_is_named(served: Simulation) -> None:
+    served.workloads.traffic.no_profile = True
+    served.apply(builders.monitor())
+    served.settle()
+    assert said(served, "Stalled") == ("True", "NoReference")
+    assert "the version has no profile.json" in served.message("ModelMonitor", "tumours")
+
+
+def test_every_verdict_is_one_of_kstatus(served: Simulation) -> None:
+    served.apply(builders.monitor(service="nowhere"))
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.IN_PROGRESS
+    served.settle()
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.IN_PROGRESS
+    served.edit("ModelMonitor", "tumours", service="tumours")
+    served.settle()
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.CURRENT
+    served.workloads.traffic.foreign = True
+    served.advance(60)
+    assert kstatus.verdict(served.get("ModelMonitor", "tumours")) == kstatus.FAILED
+
+
+def test_a_server_without_counters_is_named(served: Simulation) -> None:
+    sim = served
+    sim.workloads.traffic.foreign = True
+    sim.apply(builders.monitor())
+    sim.settle()
+    assert said(sim, "Stalled") == ("True", "NoCounters")
+    sim.workloads.traffic.foreign = False
+    sim.advance(60)
+    assert said(sim, "Ready") == ("True", "Watching")
+
+
+def test_pods_that_do_not_answer_are_waited_for(served: Simulation) -> None:
+    sim = served
+    sim.workloads.traffic.down.add("tumours")
+    sim.apply(builders.monitor())
+    sim.settle()
+    assert said(sim, "Ready") == ("Unknown", "NoAnswer")
+    sim.workloads.traffic.down.clear()
+    sim.advance(60)
+    assert said(sim, "Ready") == ("True", "Watching")
+
+
+def test_too_few_rows_are_no_pass(watched: Watch) -> None:
+    sim = watched(window={"length": "60s", "minimumRows": 100_000, "maximumLength": "5m"})
+    assert said(sim, "DataSufficient") == ("False", "TooFewRows")
+    assert said(sim, "DriftDetected") == ("Unknown", "TooFewRows")
+
+
+def test_a_suspended_monitor_does_nothing_and_goes_on_afterwards(watched: Watch) -> None:
+    sim = watched(suspend=True)
+    assert said(sim, "Ready") == ("True", "Suspended")
+    assert not sim.exists("ConfigMap", "tumours-windows")
+    sim.edit("ModelMonitor", "tumours", suspend=False)
+    sim.advance(120)
+    assert said(sim, "Ready") == ("True", "Watching")
+
+
+def test_a_restart_in_the_middle_of_a_window_loses_no_row(watched: Watch) -> None:
+    sim, other = watched(), watched()
+    for one, restarts in ((sim, True), (other, False)):
+        one.advance(25)
+        if restarts:
+            one.restart()
+        one.advance(300)
+    windows = [one.status("ModelMonitor", "tumours")["lastWindow"] for one in (sim, other)]
+    assert windows[0]["rows"] > 0
+    assert abs(windows[0]["rows"] - windows[1]["rows"]) <= 2 * 10 * 30
+
+
+def test_killed_after_every_write_it_retrains_exactly_once(watched: Watch) -> None:
+    sim = watched()
+    clusters: list[tuple[str, Snapshot]] = []
+
+    def remember() -> None:
+        write = sim.operator.api.writes[-1]
+        if " Event " not in write:
+            clusters.append((write, sim.freeze()))
+
+    change(sim)
+    sim.operator.api.after_write = remember
+    sim.advance(900)
+    assert any(write.startswith("create TrainingRun") for write, _ in clusters), [write for write, _ in clusters]
+    for number, (write, cluster) in enumerate(clusters, 1):
+        _check_closed(cluster, f"killed after write {number}: {write}")
+
+
+def _check_closed(cluster: Snapshot, when: str) -> None:
+    """With a new operator that finds the cluster so, all comes to the same end."""
+    sim = cluster.thaw()
+    try:
+        sim.advance(900)
+        assert sim.status("Model", "tumours")["champion"] == "tumours-v2", when
+        assert sim.status("InferenceService", "tumours")["stableVersion"] == "tumours-v2", when
+        assert len(sim.made("TrainingRun")) == 2, when
+        assert said(sim, "RetrainTriggered") == ("False", "NotNeeded"), when
+        assert said(sim, "PerformanceDegraded") == ("False", "WithinBound"), when
+        assert [entry["outcome"] for entry in sim.status("ModelMonitor", "tumours")["retrains"]] == ["Promoted"], when
+    finally:
+        sim.close()

@@ -1,0 +1,149 @@
+"""What the model servers of the cluster have counted: a steady stream of requests, whose kind changes once.
+
+Counts follow from the clock, so a server says the same whoever asks, and however often. A version that was trained after
+the change knows it: its reference is another, and its predictions are right again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mainspring.api.monitoring import (
+    ColumnCounts,
+    FeedbackCounts,
+    Reference,
+    ReferenceColumn,
+    ReferencePrediction,
+    Snapshot,
+)
+from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION
+from mainspring.kube import servers
+from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Object, Ref
+from tests.sim.clock import EPOCH
+from tests.sim.server import ApiServer
+
+ROWS_PER_SECOND = 10.0
+REFERENCE_ROWS = 2000
+CLASSES = ["B", "M"]
+# Shares of rows in the bins of `radius`, and of positive predictions: before the change and after it.
+BINS = ((0.25, 0.25, 0.25, 0.25), (0.05, 0.15, 0.3, 0.5))
+POSITIVE = (0.4, 0.7)
+
+
+@dataclass
+class Traffic:
+    changed_at: float | None = None  # seconds of the clock
+    versions_that_know: set[str] = field(default_factory=set)
+    accuracy: tuple[float, float] = (0.95, 0.6)  # of a version that does not know, before and after
+    labelled: float = 0.5  # share of rows
+    down: set[str] = field(default_factory=set)  # services whose pods do not answer
+    foreign: bool = False  # another server than ours
+    no_profile: bool = False
+
+    def change(self, server: ApiServer) -> None:
+        self.changed_at = server.clock.seconds
+
+
+class SimServers:
+    """Finds the pod by its address, as a network would."""
+
+    def __init__(self, server: ApiServer, traffic: Traffic) -> None:
+        self._server = server
+        self._traffic = traffic
+
+    async def snapshot(self, address: str) -> Snapshot:
+        pod = self._pod(address)
+        version = self._version(pod)
+        rows = self._rows(pod)
+        total = sum(rows)
+        knows = version in self._traffic.versions_that_know
+        labels = [int(self._traffic.labelled * part) for part in rows]
+        return Snapshot(
+            model="tumours",
+            version=version.rpartition("-v")[2],
+            digest=digest(version),
+            epoch=objects.uid(pod),
+            started=pod["metadata"]["creationTimestamp"],
+            rows=total,
+            columns=[ColumnCounts(name="radius", counts=_spread(rows, BINS))],
+            prediction=_spread(rows, [(1 - p, p) for p in POSITIVE]),
+            predicted=_spread(rows, [(1 - p, p) for p in POSITIVE]),
+            feedback=FeedbackCounts(rows=sum(labels), confusion=self._confusion(labels, knows)),
+        )
+
+    async def reference(self, address: str) -> Reference:
+        version = self._version(self._pod(address))
+        which = int(version in self._traffic.versions_that_know)
+        share = POSITIVE[which]
+        prediction = ReferencePrediction(
+            output="predict",
+            source="OutOfFold",
+            rows=REFERENCE_ROWS,
+            classes=CLASSES,
+            counts=_spread([REFERENCE_ROWS], [(1 - share, share)]),
+        )
+        return Reference(
+            model="tumours",
+            version=version.rpartition("-v")[2],
+            digest=digest(version),
+            rows_of="train",
+            rows=REFERENCE_ROWS,
+            reason="the version has no profile.json" if self._traffic.no_profile else None,
+            columns=[
+                ReferenceColumn(
+                    name="radius", kind="Float", edges=[1, 2, 3], counts=_spread([REFERENCE_ROWS], [BINS[which]])
+                )
+            ],
+            prediction=prediction,
+            task="Classification",
+            classes=CLASSES,
+        )
+
+    def _pod(self, address: str) -> Object:
+        if self._traffic.foreign:
+            raise servers.Unsuitable("its server has no /monitor/snapshot")
+        for pod in self._server.select("Pod"):
+            if f"{objects.status(pod).get('podIP')}:8081" == address:
+                if objects.labels(pod).get("mainspring.dev/inference-service") in self._traffic.down:
+                    break
+                return pod
+        raise servers.Silent("/monitor/snapshot does not answer: TimeoutError")
+
+    def _version(self, pod: Object) -> str:
+        owner = objects.controller(pod)
+        assert owner is not None
+        deployment = self._server.get(Ref("Deployment", objects.namespace(pod), owner["name"]))
+        return objects.annotations_of(deployment)[LABEL_MODEL_VERSION]
+
+    def _rows(self, pod: Object) -> list[int]:
+        """Before the change, and after it."""
+        since = (objects.created_at(pod) - EPOCH).total_seconds()
+        now, change = self._server.clock.seconds, self._traffic.changed_at
+        before = max(0.0, (now if change is None else min(now, change)) - since)
+        after = 0.0 if change is None else max(0.0, now - max(change, since))
+        return [int(ROWS_PER_SECOND * before), int(ROWS_PER_SECOND * after)]
+
+    def _confusion(self, labels: list[int], knows: bool) -> list[list[int]]:
+        total = [[0, 0], [0, 0]]
+        for index, count in enumerate(labels):
+            accuracy = self._traffic.accuracy[0 if knows else index]
+            for predicted, share in enumerate((1 - POSITIVE[index], POSITIVE[index])):
+                right = int(count * share * accuracy)
+                total[predicted][predicted] += right
+                total[predicted][1 - predicted] += int(count * share) - right
+        return total
+
+
+def digest(version: str) -> str:
+    return f"sha256:{version}"
+
+
+def _spread(rows: list[int], shares: Any) -> list[int]:
+    """Rows by bin, over the time before the change and after it."""
+    bins = [0] * len(shares[0])
+    for count, share in zip(rows, shares, strict=False):
+        for index, part in enumerate(share):
+            bins[index] += int(count * part)
+    return bins
