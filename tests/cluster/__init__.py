@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import backend, delivery, docker, source, tools
+from tests.cluster import backend, delivery, docker, packages, source, tools
 from tests.cluster.backend import Backend
 from tests.cluster.config import DEFAULT_NAME, Cluster, Profile
 from tests.cluster.errors import ClusterError
@@ -75,6 +75,7 @@ def kubeconfig(name: str = DEFAULT_NAME, profile: Profile = Profile.NODE) -> Pat
 
 def build_programs() -> None:
     """Have every program that tests start: a build takes minutes, and a test has a time limit."""
+    packages.ensure(packages.PROMETHEUS | packages.BROWSER)
     from_source = backend.choose() is Backend.SOURCE
     for name, tool in tools.TOOLS.items():
         if from_source or isinstance(tool, tools.Published):

@@ -1,4 +1,4 @@
-"""The Debian packages that the node and the image builds need: installed where we may, named where we may not."""
+"""The Debian packages that the node, the image builds and some tests need: installed where we may, named where we may not."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ NODE = {
     "ethtool": "ethtool",
     "socat": "socat",
 }
+PROMETHEUS = {"prometheus": "prometheus"}  # with promtool
+BROWSER = {"chromium": "chromium"}
 IMAGES = {"buildah": "buildah", "skopeo": "skopeo", "mmdebstrap": "mmdebstrap"}
 
 

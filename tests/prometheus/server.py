@@ -1,0 +1,67 @@
+"""How tests reach a Prometheus of their own: Debian's, on this machine, with the configuration that the test gives."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.cluster import config
+
+START_LIMIT_SECONDS = 30.0
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """Its address, like `http://127.0.0.1:40001`."""
+
+    url: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series of an instant query, each with `metric` and `value`. Raises `AssertionError` with its message."""
+        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}).json()
+        assert answer["status"] == "success", f"{expression}: {answer['error']}"
+        return list(answer["data"]["result"])
+
+    def wait_until_ready(self) -> None:
+        """Raises `TimeoutError`."""
+        deadline = time.monotonic() + START_LIMIT_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{self.url}/-/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(POLL_SECONDS)
+        raise TimeoutError(f"{self.url} was not ready within {START_LIMIT_SECONDS} s")
+
+
+@contextmanager
+def running(configuration: Mapping[str, Any], directory: Path) -> Iterator[Prometheus]:
+    """A server with an empty database in `directory`, until the end of the block. It is configured as `prometheus.yml`."""
+    (port,) = config.free_ports(1)
+    found = Prometheus(f"http://127.0.0.1:{port}")
+    (directory / "prometheus.yml").write_text(yaml.safe_dump(dict(configuration)))
+    command = [
+        "prometheus",
+        f"--config.file={directory / 'prometheus.yml'}",
+        f"--storage.tsdb.path={directory / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with (directory / "prometheus.log").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        found.wait_until_ready()
+        yield found
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
