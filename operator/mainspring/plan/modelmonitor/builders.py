@@ -13,7 +13,7 @@ from mainspring.api.v1alpha1.common import (
     LABEL_MONITOR,
     NAME_MAX,
 )
-from mainspring.api.v1alpha1.modelmonitor import Need, Retrain
+from mainspring.api.v1alpha1.modelmonitor import Need, Retrain, RetrainTrigger
 from mainspring.plan.common import objects, pods
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.plan import Patch, annotate
@@ -44,8 +44,9 @@ def build_run(monitor: Object, asked: Retrain, need: Need, dataset_version: Obje
     version = objects.name(dataset_version)
     spec = asked.template.spec.to_dict()
     spec["dataset"] = {**spec["dataset"], "version": version}
-    # Judged where the change is: on the newest rows, and only a proof will do.
-    spec["mustImprove"] = True
+    if need.reason is not RetrainTrigger.SCHEDULE:
+        # Judged where the change is: on the newest rows, and only a proof will do.
+        spec["mustImprove"] = True
     run = pods.child(monitor, API_VERSION, "TrainingRun", _run_name(monitor, need, version), labels(monitor), spec=spec)
     run["metadata"]["annotations"] = {
         ANNOTATION_RETRAIN_REASON: need.reason,

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import Need, WindowStatus
-from mainspring.plan.common import conditions, objects
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Need, RetrainTrigger, WindowStatus
+from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.modelmonitor import builders, evaluation, history, retraining, windows
+from mainspring.plan.modelmonitor import baseline, builders, evaluation, history, retraining, windows
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.observed import Observed
@@ -29,7 +29,7 @@ from mainspring.plan.modelmonitor.windows import Closed, Read
 
 LEAVING_SECONDS = 2.0
 KEPT = ("DriftDetected", "QualityDegraded", "PerformanceDegraded", "DataSufficient")
-KEPT_FIELDS = ("lastWindow", "drifted", "features", "performance", "lostRowsAtMost", "need")
+KEPT_FIELDS = ("lastWindow", "drifted", "features", "baseline", "performance", "lostRowsAtMost", "need")
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,17 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
         return _say(
             observed, now, conditions.ready("Suspended", "spec.suspend is true: set it to false to go on"), None
         )
-    if problem := _problem(observed):
+    if problem := _wrong_schedule(observed.spec) or _problem(observed):
         return _say(observed, now, problem, interval)
     return _step(observed, now, interval)
+
+
+def _wrong_schedule(spec: ModelMonitorSpec) -> Verdict | None:
+    asked = spec.retrain
+    if asked is None or asked.schedule is None:
+        return None
+    problem = cron.problem("spec.retrain", asked.schedule, asked.time_zone)
+    return conditions.stalled("InvalidSchedule", problem) if problem else None
 
 
 def _problem(observed: Observed) -> Verdict | None:
@@ -113,9 +121,12 @@ def _plan(step: _Step, interval: float) -> Plan:
     observed, now = step.observed, step.now
     well = step.result.recovered if step.result else frozenset()
     before = known_need(observed)
-    need = retraining.open_need(observed, before, step.result.evidence if step.result else {}, step.version, now)
+    tick = retraining.due(observed, now)
+    need = retraining.open_need(observed, before, _evidence(step, tick), step.version, now)
     decision = retraining.decide(observed, need, step.version, well, now)
     facts = _facts(step) | {"need": decision.need.to_dict() if decision.need else None}
+    if tick is not None:
+        facts["lastScheduleTime"] = objects.format_time(tick)
     extra = (*_judgements(step), _retrain_condition(decision))
     status = conditions.build_status(observed.object, _verdict(step), now, facts, extra)
     pause = LEAVING_SECONDS if observed.reading.leaving else interval
@@ -127,6 +138,14 @@ def _plan(step: _Step, interval: float) -> Plan:
         events=_events(observed, decision, before),
         requeue_after=min(pause, decision.again or pause),
     )
+
+
+def _evidence(step: _Step, tick: datetime | None) -> dict[RetrainTrigger, str]:
+    found = step.result.evidence if step.result else {}
+    asked = (
+        {RetrainTrigger.SCHEDULE: f"spec.retrain.schedule asks for it ({objects.format_time(tick)})"} if tick else {}
+    )
+    return found | asked
 
 
 def known_need(observed: Observed) -> Need | None:
@@ -167,6 +186,7 @@ def _facts(step: _Step) -> dict[str, Any]:
     observed, result = step.observed, step.result
     facts = {} if _is_new(step) else {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
     facts |= {"version": step.version, "pods": len(observed.reading.snapshots)}
+    facts["lastScheduleTime"] = objects.status(observed.object).get("lastScheduleTime")
     entries = history.entries(observed.runs, observed.versions)
     facts["lostRowsAtMost"] = step.read.state.lost or None
     facts["retrains"] = [entry.to_dict() for entry in entries] or None
@@ -176,6 +196,8 @@ def _facts(step: _Step) -> dict[str, Any]:
     if step.read.closed.enough:
         facts["drifted"] = result.drifted
         facts["features"] = [feature.to_dict() for feature in result.features] or None
+    found = baseline.described(observed.spec, step.read.state)
+    facts["baseline"] = found.to_dict() if found else None
     facts["performance"] = result.performance.to_dict() if result.performance else None
     return facts
 
@@ -233,6 +255,9 @@ def _events(observed: Observed, decision: Decision, before: Need | None) -> tupl
 
 
 def _say(observed: Observed, now: datetime, verdict: Verdict, again: float | None) -> Plan:
-    facts = {key: objects.status(observed.object).get(key) for key in (*KEPT_FIELDS, "version", "retrains")}
+    facts = {
+        key: objects.status(observed.object).get(key)
+        for key in (*KEPT_FIELDS, "version", "retrains", "lastScheduleTime")
+    }
     extra = conditions.kept(observed.object, *KEPT, "RetrainTriggered")
     return Plan(status=conditions.build_status(observed.object, verdict, now, facts, extra), requeue_after=again)

@@ -41,7 +41,11 @@ class Streak(ApiModel):
 
 
 class State(ApiModel):
-    """`opened` is when the window began. Everything is about one version with one set of bins."""
+    """`opened` is when the window began. Everything is about one version with one set of bins.
+
+    `follows`: another version was watched before this one. `baseline` is the season that windows are compared with
+    instead of the reference rows; it is set once.
+    """
 
     format: int = FORMAT
     version: str
@@ -53,6 +57,8 @@ class State(ApiModel):
     counts: WindowCounts | None = None  # of the open window, up to `seen`
     streaks: dict[str, Streak] = Field(default_factory=dict)
     season: list[Part] = Field(default_factory=list)
+    follows: bool = False
+    baseline: list[Part] = Field(default_factory=list)
 
 
 def read(config_map: Object | None) -> State | None:
@@ -85,6 +91,11 @@ def _joined(parts: list[Part], new: Part, part_seconds: float) -> list[Part]:
         return [*parts, new]
     last = parts[-1]
     return [*parts[:-1], Part(start=last.start, end=new.end, counts=counts.added(last.counts, new.counts))]
+
+
+def together(parts: Iterable[Part]) -> WindowCounts:
+    """The counts of these parts, of which there must be one."""
+    return counts.added(*(part.counts for part in parts))
 
 
 def covered_seconds(parts: list[Part]) -> float:
