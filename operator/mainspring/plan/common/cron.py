@@ -9,7 +9,7 @@ from croniter import croniter
 
 
 def last_tick(schedule: str, time_zone: str, now: datetime) -> datetime:
-    """The newest scheduled time that is not after `now`."""
+    """The newest scheduled time before `now`."""
     tick: datetime = croniter(schedule, _local(time_zone, now), second_at_beginning=False).get_prev(datetime)
     return tick
 

@@ -186,6 +186,57 @@ def test_without_need_or_policy_nothing_is_done() -> None:
     assert decide(observe(spec={"retrain": None})).reason == "NotConfigured"
 
 
+def scheduled(**more: Any) -> dict[str, Any]:
+    """At the full hour; NOW is some time after one."""
+    asked = builders.monitor()["spec"]["retrain"]
+    return {"retrain": {**asked, "triggers": ["Schedule"], "schedule": "0 * * * *", **more}}
+
+
+@pytest.mark.parametrize(
+    ("answered", "now", "tick"),
+    [
+        (None, "2026-05-04T10:30:00Z", "2026-05-04T10:00:00Z"),
+        ("2026-05-04T09:00:00Z", "2026-05-04T10:00:01Z", "2026-05-04T10:00:00Z"),
+        ("2026-05-04T07:00:00Z", "2026-05-04T10:30:00Z", "2026-05-04T10:00:00Z"),  # missed ones count once
+        ("2026-05-04T10:00:00Z", "2026-05-04T10:59:59Z", None),
+    ],
+)
+def test_a_tick_of_the_schedule_is_answered_once(answered: str | None, now: str, tick: str | None) -> None:
+    told = builders.stored(
+        builders.monitor(), {"lastScheduleTime": answered} if answered else {}, created="2026-05-04T05:00:00Z"
+    )
+    found = retraining.due(observe(spec=scheduled(), object=told), objects.parse_time(now))
+    assert found == (objects.parse_time(tick) if tick else None)
+
+
+def test_ticks_before_the_monitor_was_made_do_not_count() -> None:
+    told = builders.stored(builders.monitor(), {}, created="2026-05-04T10:10:00Z")
+    assert retraining.due(observe(spec=scheduled(), object=told), objects.parse_time("2026-05-04T10:30:00Z")) is None
+    assert retraining.due(observe(object=told), objects.parse_time("2026-05-04T12:30:00Z")) is None
+
+
+def test_the_schedule_is_in_its_time_zone() -> None:
+    told = builders.stored(builders.monitor(), {}, created="2026-05-01T00:00:00Z")
+    observed = observe(spec=scheduled(schedule="0 3 * * *", timeZone="Europe/Berlin"), object=told)
+    found = retraining.due(observed, objects.parse_time("2026-05-04T10:30:00Z"))
+    assert found == objects.parse_time("2026-05-04T01:00:00Z")
+
+
+def test_a_schedule_asks_for_one_run_whatever_comes_of_it() -> None:
+    need = NEED.model_copy(update={"reason": RetrainTrigger.SCHEDULE})
+    first = decide(observe(spec=scheduled()), need)
+    assert (first.reason, first.start is not None) == ("Training", True)
+    done = decide(observe(spec=scheduled(), runs=(run("Failed", ended=-1),)), need)
+    assert (done.reason, done.need) == ("ScheduleAnswered", None)
+
+
+def test_a_scheduled_run_need_not_improve() -> None:
+    asked = observe(spec=scheduled()).spec.retrain
+    assert asked is not None
+    need = NEED.model_copy(update={"reason": RetrainTrigger.SCHEDULE})
+    assert made.build_run(MONITOR, asked, need, SECOND, 500)["spec"]["mustImprove"] is False
+
+
 @pytest.mark.parametrize("on", [["PerformanceDegraded"], ["DriftDetected"], ["DriftDetected", "PerformanceDegraded"]])
 @pytest.mark.parametrize("evidence", ["PerformanceDegraded", "DriftDetected"])
 def test_only_what_is_asked_for_opens_a_need(on: list[str], evidence: str) -> None:
