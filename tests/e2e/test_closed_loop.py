@@ -6,21 +6,18 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from tests.cluster import wait
+from tests.demo import closed_loop
 from tests.e2e.conftest import SpaceMaker
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.space import STEP_SECONDS, Space
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples/03-closed-loop"
-NAMESPACE, IMAGE = "closed-loop", "mainspring/runtime-jobs"
 CHANGE_SECONDS = 150
 RECOVER_SECONDS = 900.0
 KILLS, PAUSES = 10, (10.0, 45.0)
@@ -56,21 +53,15 @@ class Mishaps:
         return time.monotonic() + self._random.uniform(*PAUSES)
 
 
-def read(namespace: str, image: str) -> list[dict[str, Any]]:
-    texts = [path.read_text() for path in sorted(EXAMPLE.glob("*.yaml"))]
-    placed = "\n---\n".join(texts).replace(NAMESPACE, namespace).replace(f"image: {IMAGE}", f"image: {image}")
-    sooner = placed.replace('value: "240"', f'value: "{CHANGE_SECONDS}"')
-    assert sooner != placed
-    return [obj for obj in yaml.safe_load_all(sooner) if obj and obj["kind"] != "Namespace"]
-
-
 @pytest.mark.timeout(1500)
 def test_quality_recovers_with_nobody_typing_however_often_the_operator_dies(
     space: Space, make_space: SpaceMaker, control_plane: ControlPlane
 ) -> None:
     killer = make_space("killer", "privileged")
     control_plane.start_killer(killer)
-    space.apply(*read(space.name, control_plane.variable("MAINSPRING_JOBS_IMAGE")))
+    image = control_plane.variable("MAINSPRING_JOBS_IMAGE")
+    world = closed_loop.manifests(image, space.name, CHANGE_SECONDS)
+    space.apply(*(obj for obj in world if obj["kind"] != "Namespace"))
     mishaps = Mishaps(control_plane, killer)
     until(space, mishaps, "Ready", "True", "Watching", 4 * STEP_SECONDS)
     # While nothing has changed, nothing is found.
