@@ -158,6 +158,12 @@ class Retrain(ApiModel):
     )
     cooldown: Annotated[Duration, Field(description="Pause after the end of a run.")] = "6h"
     budget: Annotated[Budget, Field(description="A limit for all runs of this monitor.")] = Budget()
+    max_attempts: Annotated[
+        int,
+        Field(
+            ge=1, le=100, description="Runs for one need that may fail or be no better, before a person has to look."
+        ),
+    ] = 5
 
 
 class ModelMonitorSpec(ApiModel):

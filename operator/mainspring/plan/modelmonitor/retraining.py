@@ -138,6 +138,16 @@ def _recovered(case: _Case, well: frozenset[RetrainTrigger]) -> Decision | None:
     return Decision(None, "Recovered", f"a whole season without {case.need.reason}: nothing needs to be done any more")
 
 
+def _given_up(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
+    """None of the runs for this need brought a version that is served, and another will hardly do."""
+    tried = len(case.tried)
+    if tried < case.asked.max_attempts:
+        return None
+    last = objects.name(case.tried[-1])
+    text = f"{case.need.message}; {tried} runs brought nothing better (spec.retrain.maxAttempts): look at TrainingRun {last} and its version, then raise the limit, or promote a version yourself"
+    return Decision(case.need, "GaveUp", text)
+
+
 def _cooling(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
     ends = [history.ended_at(run) for run in case.observed.runs]
     last = max((end for end in ends if end is not None), default=None)
@@ -249,6 +259,7 @@ RULES: tuple[Rule, ...] = (
     _judged,
     _had_its_turn,
     _recovered,
+    _given_up,
     _cooling,
     _within_budget,
     _data_there,

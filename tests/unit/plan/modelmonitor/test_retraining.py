@@ -150,6 +150,17 @@ def test_the_budget_counts_all_runs_of_the_time() -> None:
     assert decide(observe(spec={"retrain": asked}, runs=(newer,))).start is not None
 
 
+def test_after_so_many_runs_for_one_need_a_person_has_to_look() -> None:
+    asked = {**builders.monitor()["spec"]["retrain"], "maxAttempts": 2}
+    tried = [run("Failed", ended=-60 - n, created=-70 - n) for n in range(2)]
+    decision = decide(observe(spec={"retrain": asked}, runs=tuple(tried)))
+    assert (decision.reason, decision.start, decision.need, decision.triggered) == ("GaveUp", None, NEED, False)
+    assert "spec.retrain.maxAttempts" in decision.message
+    assert objects.name(tried[-1]) in decision.message
+    for_another = run("Failed", ended=-60, created=-70, need="before")
+    assert decide(observe(spec={"retrain": asked}, runs=(for_another, tried[0]))).reason == "WaitingForLabels"
+
+
 @pytest.mark.parametrize(
     ("version", "champion_name", "reason"),
     [
