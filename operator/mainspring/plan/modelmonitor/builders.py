@@ -36,7 +36,7 @@ def labels(monitor: Object) -> dict[str, str]:
 
 def build_memory(monitor: Object, state: State) -> Manifest:
     name = memory_name(objects.name(monitor))
-    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), data={states.KEY: states.write(state)})
+    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), binaryData={states.KEY: states.write(state)})
 
 
 def build_run(monitor: Object, asked: Retrain, need: Need, dataset_version: Object, new_rows: int) -> Manifest:

@@ -98,7 +98,7 @@ def _step(observed: Observed, now: datetime, interval: float) -> Plan:
         step = _Step(observed, now, version, windows.advance(state, observed.reading, observed.spec, now))
     if step.read.closed is not None:
         step = _judged(step, step.read.closed)
-    if step.read.keep and len(states.write(step.read.state).encode()) > states.MAX_BYTES:
+    if step.read.keep and len(states.write(step.read.state)) > states.MAX_BYTES:
         return _say(observed, now, _too_large(observed), interval)
     return _plan(step, interval)
 
