@@ -87,6 +87,8 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
         "Promoted",
         "tumours-v2",
     )
+    for told in ("DriftDetected", "PerformanceDegraded", "RetrainTraining", "RetrainPromoted", "RetrainReplaced"):
+        assert len(sim.events("tumours", told)) == 1, told
     run = sim.get("TrainingRun", retrain["run"])
     assert "accuracy" in objects.annotations_of(run)["mainspring.dev/retrain-message"]
     assert len(sim.made("TrainingRun")) == 2

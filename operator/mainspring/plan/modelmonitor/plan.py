@@ -135,7 +135,7 @@ def _plan(step: _Step, interval: float) -> Plan:
         patch=_refresh(observed, decision),
         status=status,
         status_first=True,
-        events=_events(observed, decision, before),
+        events=(*_findings(step), *_events(observed, decision, before)),
         requeue_after=min(pause, decision.again or pause),
     )
 
@@ -173,7 +173,10 @@ def _refresh(observed: Observed, decision: Decision) -> tuple[Patch, ...]:
 def _verdict(step: _Step) -> Verdict:
     """Whether the monitor works. What it finds does not make it not ready."""
     reading = step.observed.reading
-    pods = f"{len(reading.snapshots)} pods of ModelVersion {step.version} are read"
+    count = len(reading.snapshots)
+    pods = (
+        f"{count} {'pod' if count == 1 else 'pods'} of ModelVersion {step.version} {'is' if count == 1 else 'are'} read"
+    )
     if reading.silent:
         silent = "; ".join(f"{pod}: {why}" for pod, why in sorted(reading.silent.items())[:3])
         pods += f", {len(reading.silent)} do not answer ({silent})"
@@ -252,6 +255,19 @@ def _events(observed: Observed, decision: Decision, before: Need | None) -> tupl
     ):
         return ()
     return (Event(f"Retrain{decision.reason}", decision.message),)
+
+
+def _findings(step: _Step) -> tuple[Event, ...]:
+    """What a window found, when it was not so before; and that it is over."""
+    found = step.result.conditions if step.result and step.read.closed and step.read.closed.enough else ()
+    return tuple(event for condition in found for event in _finding(step.observed, condition))
+
+
+def _finding(observed: Observed, now: Condition) -> tuple[Event, ...]:
+    before = (objects.condition(observed.object, now.type) or {}).get("status")
+    if now.status == "True" and before != "True":
+        return (Event(now.type, now.message, "Warning"),)
+    return (Event(f"{now.type}Over", now.message),) if (before, now.status) == ("True", "False") else ()
 
 
 def _say(observed: Observed, now: datetime, verdict: Verdict, again: float | None) -> Plan:
