@@ -87,6 +87,9 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
         "Promoted",
         "tumours-v2",
     )
+    assert status["retrained"] == {"PerformanceDegraded": 1}
+    assert (status["lastNeed"]["reason"], status["lastNeed"]["outcome"]) == ("PerformanceDegraded", "Replaced")
+    assert retrain["time"] >= status["lastNeed"]["since"]
     run = sim.get("TrainingRun", retrain["run"])
     assert "accuracy" in objects.annotations_of(run)["mainspring.dev/retrain-message"]
     assert len(sim.made("TrainingRun")) == 2
