@@ -54,7 +54,7 @@ demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
 .PHONY: generate verify unit apiserver e2e bench test
-generate: venv ## Write the generated files: CRDs, RBAC, API reference
+generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
 verify: venv ## Check generated files, lint, imports and types
