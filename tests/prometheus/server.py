@@ -32,6 +32,19 @@ class Prometheus:
         assert answer["status"] == "success", f"{expression}: {answer['error']}"
         return list(answer["data"]["result"])
 
+    def history(self, expression: str, seconds: float = 300.0) -> list[dict[str, Any]]:
+        """The series of the last `seconds`, one value a second, each with `metric` and `values`: [time, text]."""
+        end = time.time()
+        asked: dict[str, str | float] = {"query": expression, "start": end - seconds, "end": end, "step": 1}
+        answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked).json()
+        assert answer["status"] == "success", f"{expression}: {answer['error']}"
+        return list(answer["data"]["result"])
+
+    def get(self, path: str) -> Any:
+        """The data of another page of its API, like `rules`."""
+        answer = httpx.get(f"{self.url}/api/v1/{path}").raise_for_status().json()
+        return answer["data"]
+
     def wait_until_ready(self) -> None:
         """Raises `TimeoutError`."""
         deadline = time.monotonic() + START_LIMIT_SECONDS
