@@ -88,6 +88,7 @@ CASES = {
             f'mainspring_requests_total{{{SERVERS},pod="a",code="500"}}': "0+4x60",
             f'mainspring_requests_total{{{SERVERS},pod="a",code="400"}}': "0+50x60",
             f'mainspring_requests_total{{{SERVERS},pod="b",code="200"}}': "0+46x60",
+            'mainspring_requests_total{namespace="lab",mainspring_dev_inference_service="quiet",code="503"}': "0+0.5x60",
         },
         SERVER,
     ),
@@ -226,4 +227,4 @@ def test_an_alert_says_what_it_is_about_and_what_to_do(name: str) -> None:
     named = set(re.findall(r"\$labels\.(\w+)", notes["summary"] + notes["description"]))
     assert named <= CASES[name].labels.keys(), "a label that the alert does not have would be empty"
     assert notes["runbook"] == f"docs/guides/metrics.md#{name.lower()}"
-    assert f"\n### {name}\n" in GUIDE.read_text()
+    assert f"\n### {name}\n*{rule['labels']['severity']}" in GUIDE.read_text()

@@ -14,12 +14,16 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GREEN_RED = (("green", None), ("red", 1))
 RED_GREEN = (("red", None), ("green", 1))
 
+# How answers are read, by kind of panel; others draw series.
+FORMATS = {"table": "table", "barchart": "table", "heatmap": "heatmap"}
+MOST_CELLS = 100  # in a row of a status history, which refuses to draw more than it has pixels for
+
 Thresholds = Sequence[tuple[str, float | None]]
 
 
 @dataclass(frozen=True)
 class Query:
-    """`legend` may name labels: {{pod}}. `instant`: the values of now, as a table of labels and value."""
+    """`legend` may name labels: {{pod}}. `instant`: the values of now alone."""
 
     expr: str
     legend: str = ""
@@ -132,7 +136,9 @@ def _variable(variable: Variable) -> Json:
         "hide": 2 if variable.hidden else 0,
         "current": {},
     }
-    return made | ({"multi": True, "includeAll": True, "allValue": ".*"} if variable.all else {})
+    everything = {"text": ["All"], "value": ["$__all"]}
+    several = {"multi": True, "includeAll": True, "allValue": ".*", "current": everything}
+    return made | (several if variable.all else {})
 
 
 def _annotation(annotation: Annotation) -> Json:
@@ -152,29 +158,38 @@ def _panels(rows: Iterable[tuple[str, Sequence[Panel]]]) -> list[Json]:
     made: list[Json] = []
     top = 0
     for title, panels in rows:
-        made.append(
-            {
-                "id": len(made) + 1,
-                "type": "row",
-                "title": title,
-                "collapsed": False,
-                "panels": [],
-                "gridPos": _place(0, top, COLUMNS, 1),
-            }
-        )
-        left, top = 0, top + 1
-        for panel in panels:
-            height = 4 if panel.kind == "stat" else 8
-            if left + panel.width > COLUMNS:
-                left, top = 0, top + height
-            made.append({"id": len(made) + 1, **_panel(panel), "gridPos": _place(left, top, panel.width, height)})
-            left += panel.width
-        top += height
-    return made
+        made.append({"type": "row", "title": title, "collapsed": False, "panels": [], **_place(0, top, COLUMNS, 1)})
+        top += 1
+        for line in _lines(panels):
+            made += _line(line, top)
+            top += max(_height(panel) for panel in line)
+    return [{"id": number, **panel} for number, panel in enumerate(made, 1)]
+
+
+def _lines(panels: Sequence[Panel]) -> Iterable[list[Panel]]:
+    """As many in a line as have room."""
+    line: list[Panel] = []
+    for panel in panels:
+        if sum(other.width for other in line) + panel.width > COLUMNS:
+            yield line
+            line = []
+        line.append(panel)
+    yield line
+
+
+def _line(panels: Iterable[Panel], top: int) -> Iterable[Json]:
+    left = 0
+    for panel in panels:
+        yield {**_panel(panel), **_place(left, top, panel.width, _height(panel))}
+        left += panel.width
+
+
+def _height(panel: Panel) -> int:
+    return 4 if panel.kind == "stat" else 8
 
 
 def _place(left: int, top: int, width: int, height: int) -> Json:
-    return {"x": left, "y": top, "w": width, "h": height}
+    return {"gridPos": {"x": left, "y": top, "w": width, "h": height}}
 
 
 def _panel(panel: Panel) -> Json:
@@ -187,7 +202,9 @@ def _panel(panel: Panel) -> Json:
         "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
         "options": panel.options,
     }
-    return made | ({"transformations": list(panel.transformations)} if panel.transformations else {})
+    if panel.transformations:
+        made["transformations"] = list(panel.transformations)
+    return made | ({"maxDataPoints": MOST_CELLS} if panel.kind == "status-history" else {})
 
 
 def _defaults(panel: Panel) -> Json:
@@ -212,5 +229,5 @@ def _target(kind: str, query: Query, letter: str) -> Json:
         "legendFormat": query.legend or "__auto",
         "instant": query.instant,
         "range": not query.instant,
-        "format": "table" if query.instant else "heatmap" if kind == "heatmap" else "time_series",
+        "format": FORMATS.get(kind, "time_series"),
     }
