@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,10 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Prometheus:
-    """Its address, like `http://127.0.0.1:40001`."""
+    """Its address, like `http://127.0.0.1:40001`, and when it was started, in seconds since 1970."""
 
     url: str
+    started: float = field(default_factory=time.time)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series of an instant query, each with `metric` and `value`. Raises `AssertionError` with its message."""
@@ -32,10 +33,9 @@ class Prometheus:
         assert answer["status"] == "success", f"{expression}: {answer['error']}"
         return list(answer["data"]["result"])
 
-    def history(self, expression: str, seconds: float = 300.0) -> list[dict[str, Any]]:
-        """The series of the last `seconds`, one value a second, each with `metric` and `values`: [time, text]."""
-        end = time.time()
-        asked: dict[str, str | float] = {"query": expression, "start": end - seconds, "end": end, "step": 1}
+    def history(self, expression: str) -> list[dict[str, Any]]:
+        """The series since the start, one value a second, each with `metric` and `values`: [time, text]."""
+        asked: dict[str, str | float] = {"query": expression, "start": self.started, "end": time.time(), "step": 1}
         answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked).json()
         assert answer["status"] == "success", f"{expression}: {answer['error']}"
         return list(answer["data"]["result"])
