@@ -151,6 +151,7 @@ CASES = {
     "MainspringRetrainBudgetExhausted": Case(
         {decision("BudgetExhausted"): "_x30 1x30"}, {decision("CoolingDown"): "1x60"}
     ),
+    "MainspringRetrainGaveUp": Case({decision("GaveUp"): "_x30 1x30"}, {decision("GaveUp"): "_x56 1x4"}),
     "MainspringRetrainBlocked": Case(
         {decision("DatasetBroken"): "1x60"},
         {decision("DatasetBroken"): "_x50 1x10", decision("RefreshingData"): "1x49 stale"},
@@ -163,7 +164,12 @@ CASES = {
             decision("WaitingForLabels"): "1x1500 stale _x50",
             decision("RefreshingData"): "_x1500 1x60",
         },
-        {LABELS_NEED: "0x1600", decision("Training"): "1x1600"},
+        {
+            LABELS_NEED: "0x1600",
+            decision("Training"): "1x1600",
+            'mainspring_retrain_need_timestamp_seconds{namespace="lab",monitor="n",reason="Schedule"}': "0x1600",
+            'mainspring_retrain_decision{namespace="lab",monitor="n",reason="WaitingForLabels"}': "1x1600",
+        },
         at=1500,
     ),
     "MainspringPromotionAwaited": Case(

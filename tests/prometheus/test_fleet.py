@@ -54,6 +54,7 @@ EMPTY = {
     'mainspring_requests_total{code=~"5.."}': "no request failed",
     'mainspring_reconcile_seconds_count{outcome=~"bug|retry"}': "nor did a reconcile",
     'mainspring_retrain_decision{reason="BudgetExhausted"}': "one run was enough",
+    'mainspring_retrain_decision{reason="GaveUp"}': "at once",
     'mainspring_retrain_decision{reason=~"DatasetNotFound|DatasetBroken"}': "the Dataset is there",
     'mainspring_retrain_decision{reason="AwaitingPromotion"}': "the Model promotes by itself",
     'mainspring_last_retrain_timestamp_seconds{outcome="Failed"}': "the run went well",

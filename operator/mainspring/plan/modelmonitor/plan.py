@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import EndedNeed, Need, WindowStatus
-from mainspring.plan.common import conditions, objects
+from mainspring.api.v1alpha1.modelmonitor import EndedNeed, ModelMonitorSpec, Need, RetrainTrigger, WindowStatus
+from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.modelmonitor import builders, evaluation, history, retraining, windows
+from mainspring.plan.modelmonitor import baseline, builders, evaluation, history, retraining, windows
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.observed import Observed
@@ -29,8 +29,8 @@ from mainspring.plan.modelmonitor.windows import Closed, Read
 
 LEAVING_SECONDS = 2.0
 KEPT = ("DriftDetected", "QualityDegraded", "PerformanceDegraded", "DataSufficient")
-KEPT_FIELDS = ("lastWindow", "drifted", "features", "performance", "lostRowsAtMost", "need")
-LASTING_FIELDS = ("retrained", "lastNeed")  # whichever version is watched
+KEPT_FIELDS = ("lastWindow", "drifted", "features", "baseline", "performance", "lostRowsAtMost", "need")
+LASTING_FIELDS = ("retrained", "lastNeed", "lastScheduleTime")  # whichever version is watched
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,17 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
         return _say(
             observed, now, conditions.ready("Suspended", "spec.suspend is true: set it to false to go on"), None
         )
-    if problem := _problem(observed):
+    if problem := _wrong_schedule(observed.spec) or _problem(observed):
         return _say(observed, now, problem, interval)
     return _step(observed, now, interval)
+
+
+def _wrong_schedule(spec: ModelMonitorSpec) -> Verdict | None:
+    asked = spec.retrain
+    if asked is None or asked.schedule is None:
+        return None
+    problem = cron.problem("spec.retrain", asked.schedule, asked.time_zone)
+    return conditions.stalled("InvalidSchedule", problem) if problem else None
 
 
 def _problem(observed: Observed) -> Verdict | None:
@@ -91,7 +99,7 @@ def _step(observed: Observed, now: datetime, interval: float) -> Plan:
         step = _Step(observed, now, version, windows.advance(state, observed.reading, observed.spec, now))
     if step.read.closed is not None:
         step = _judged(step, step.read.closed)
-    if step.read.keep and len(states.write(step.read.state).encode()) > states.MAX_BYTES:
+    if step.read.keep and len(states.write(step.read.state)) > states.MAX_BYTES:
         return _say(observed, now, _too_large(observed), interval)
     return _plan(step, interval)
 
@@ -114,9 +122,12 @@ def _plan(step: _Step, interval: float) -> Plan:
     observed, now = step.observed, step.now
     well = step.result.recovered if step.result else frozenset()
     before = known_need(observed)
-    need = retraining.open_need(observed, before, step.result.evidence if step.result else {}, step.version, now)
+    tick = retraining.due(observed, now)
+    need = retraining.open_need(observed, before, _evidence(step, tick), step.version, now)
     decision = retraining.decide(observed, need, step.version, well, now)
     facts = _facts(step) | {"need": decision.need.to_dict() if decision.need else None, **_ended(need, decision, now)}
+    if tick is not None:
+        facts["lastScheduleTime"] = objects.format_time(tick)
     extra = (*_judgements(step), _retrain_condition(decision))
     status = conditions.build_status(observed.object, _verdict(step), now, facts, extra)
     pause = LEAVING_SECONDS if observed.reading.leaving else interval
@@ -131,12 +142,22 @@ def _plan(step: _Step, interval: float) -> Plan:
 
 
 def _ended(need: Need | None, decision: Decision, now: datetime) -> dict[str, Any]:
-    """In the same write that closes the need, so that it is told once."""
-    if need is None or decision.need is not None or decision.reason not in retraining.RESTORED:
+    """In the same write that closes the need, so that it is told once. A tick of the schedule is no trouble to be mended."""
+    if need is None or need.reason is RetrainTrigger.SCHEDULE or decision.need is not None:
+        return {}
+    if decision.reason not in retraining.RESTORED:
         return {}
     until = objects.format_time(now)
     told = EndedNeed(reason=need.reason, since=need.since, until=until, outcome=decision.reason)
     return {"lastNeed": told.to_dict()}
+
+
+def _evidence(step: _Step, tick: datetime | None) -> dict[RetrainTrigger, str]:
+    found = step.result.evidence if step.result else {}
+    asked = (
+        {RetrainTrigger.SCHEDULE: f"spec.retrain.schedule asks for it ({objects.format_time(tick)})"} if tick else {}
+    )
+    return found | asked
 
 
 def known_need(observed: Observed) -> Need | None:
@@ -182,7 +203,8 @@ def _facts(step: _Step) -> dict[str, Any]:
     observed, result = step.observed, step.result
     facts = {} if _is_new(step) else {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
     facts |= {"version": step.version, "pods": len(observed.reading.snapshots)}
-    facts |= {"retrained": _started(observed) or None, "lastNeed": objects.status(observed.object).get("lastNeed")}
+    facts |= {key: objects.status(observed.object).get(key) for key in LASTING_FIELDS}
+    facts["retrained"] = _started(observed) or None
     entries = history.entries(observed.runs, observed.versions)
     facts["lostRowsAtMost"] = step.read.state.lost or None
     facts["retrains"] = [entry.to_dict() for entry in entries] or None
@@ -192,6 +214,8 @@ def _facts(step: _Step) -> dict[str, Any]:
     if step.read.closed.enough:
         facts["drifted"] = result.drifted
         facts["features"] = [feature.to_dict() for feature in result.features] or None
+    found = baseline.described(observed.spec, step.read.state)
+    facts["baseline"] = found.to_dict() if found else None
     facts["performance"] = result.performance.to_dict() if result.performance else None
     return facts
 
