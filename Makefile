@@ -57,7 +57,7 @@ demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
 .PHONY: generate verify unit apiserver e2e bench test
-generate: venv ## Write the generated files: CRDs, RBAC, API reference
+generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
 verify: venv ## Check generated files, lint, imports and types
@@ -70,8 +70,8 @@ verify: venv ## Check generated files, lint, imports and types
 unit: venv ## Unit, property and simulation tests (under 2 minutes)
 	@$(PYTEST) tests/unit tests/sim -n 2 -q
 
-apiserver: programs ## Tests against a real API server and a real S3 store, and of the chart
-	@$(PYTEST) tests/apiserver tests/chart tests/store tests/wiring -q
+apiserver: programs ## Tests against a real API server, S3 store and Prometheus, and of the chart
+	@$(PYTEST) tests/apiserver tests/chart tests/prometheus tests/store tests/wiring -q
 
 e2e: install ## User journeys on the cluster
 	@$(PYTEST) tests/e2e -q $(E2E)

@@ -27,10 +27,17 @@ def helm(*arguments: str | Path) -> str:
     return command.run([tools.tool("helm"), *arguments])
 
 
-def template(variant: str = "default", *settings: str, release: str = RELEASE, namespace: str = NAMESPACE) -> str:
-    """`helm template` with the values of a variant and `--set` settings."""
+def template(
+    variant: str = "default",
+    *settings: str,
+    release: str = RELEASE,
+    namespace: str = NAMESPACE,
+    apis: Sequence[str] = (),
+) -> str:
+    """`helm template` with the values of a variant and `--set` settings, for a cluster with these further APIs."""
     sets = [word for setting in settings for word in ("--set", setting)]
-    return helm("template", release, CHART, "--namespace", namespace, *values_of(variant), *sets)
+    known = [word for api in apis for word in ("--api-versions", api)]
+    return helm("template", release, CHART, "--namespace", namespace, *values_of(variant), *sets, *known)
 
 
 def values_of(variant: str) -> list[str | Path]:

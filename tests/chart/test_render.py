@@ -110,6 +110,9 @@ def test_names_stay_legal_for_any_release_name(release: str) -> None:
         ("podEnv.A=1", "'/podEnv/A': got number, want string"),
         ("proxy.http=proxy:3128", "'/proxy/http'"),
         ("runAsUser=0", "'/runAsUser'"),
+        ("monitoring.rules.enabled=true", "value must be one of 'Auto', 'Always', 'Never'"),
+        ("monitoring.podMonitors.interval=often", "'/monitoring/podMonitors/interval'"),
+        ("monitoring.rules.overrides.MainspringServiceSlow.fro=1m", "additional properties 'fro' not allowed"),
         ("store.enabled=false", "store.enabled is false: set artifacts.uri to the object store to use instead"),
     ],
 )
@@ -145,10 +148,20 @@ def keys_of_values(values: object, path: str = "") -> set[str]:
     return {key for name, child in values.items() for key in keys_of_values(child, f"{path}.{name}".lstrip("."))}
 
 
+def notes(*more: str) -> str:
+    return rendering.helm("install", "x", rendering.CHART, "--dry-run=client", "--namespace", "ns", *more)
+
+
+def test_the_notes_say_that_prometheus_must_be_let_in() -> None:
+    monitored = ("--set", "monitoring.podMonitors.enabled=Always")
+    assert "set monitoring.namespaces" in notes(*monitored)
+    assert "set monitoring.namespaces" not in notes(*monitored, "--set", "monitoring.namespaces={monitoring}")
+    assert "set monitoring.namespaces" not in notes()
+
+
 def test_the_notes_say_what_to_do_next() -> None:
-    notes = (rendering.CHART / "templates" / "NOTES.txt").read_text()
-    shown = rendering.helm("install", "x", rendering.CHART, "--dry-run=client", "--namespace", "ns")
+    shown = notes()
     assert "kubectl wait --for=condition=Ready inferenceservices.mainspring.dev/tumours" in shown
     assert "logs --namespace ns deployment/x-mainspring" in shown
-    assert "kubectl create secret" in notes
+    assert "kubectl create secret" in (rendering.CHART / "templates" / "NOTES.txt").read_text()
     assert "kubectl create secret" not in shown

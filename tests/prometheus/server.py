@@ -7,7 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,28 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Prometheus:
-    """Its address, like `http://127.0.0.1:40001`."""
+    """Its address, like `http://127.0.0.1:40001`, and when it was started, in seconds since 1970."""
 
     url: str
+    started: float = field(default_factory=time.time)
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series of an instant query, each with `metric` and `value`. Raises `AssertionError` with its message."""
         answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}).json()
         assert answer["status"] == "success", f"{expression}: {answer['error']}"
         return list(answer["data"]["result"])
+
+    def history(self, expression: str) -> list[dict[str, Any]]:
+        """The series since the start, one value a second, each with `metric` and `values`: [time, text]."""
+        asked: dict[str, str | float] = {"query": expression, "start": self.started, "end": time.time(), "step": 1}
+        answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked).json()
+        assert answer["status"] == "success", f"{expression}: {answer['error']}"
+        return list(answer["data"]["result"])
+
+    def get(self, path: str) -> Any:
+        """The data of another page of its API, like `rules`."""
+        answer = httpx.get(f"{self.url}/api/v1/{path}").raise_for_status().json()
+        return answer["data"]
 
     def wait_until_ready(self) -> None:
         """Raises `TimeoutError`."""

@@ -89,6 +89,9 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
     )
     for told in ("DriftDetected", "PerformanceDegraded", "RetrainTraining", "RetrainPromoted", "RetrainReplaced"):
         assert len(sim.events("tumours", told)) == 1, told
+    assert status["retrained"] == {"PerformanceDegraded": 1}
+    assert (status["lastNeed"]["reason"], status["lastNeed"]["outcome"]) == ("PerformanceDegraded", "Replaced")
+    assert retrain["time"] >= status["lastNeed"]["since"]
     run = sim.get("TrainingRun", retrain["run"])
     assert "accuracy" in objects.annotations_of(run)["mainspring.dev/retrain-message"]
     assert len(sim.made("TrainingRun")) == 2
@@ -188,6 +191,8 @@ def test_a_schedule_retrains_when_there_is_new_data(watched: Watch) -> None:
     assert (retrain["reason"], retrain["outcome"]) == ("Schedule", "Promoted")
     assert "need" not in status
     assert status["lastScheduleTime"]
+    assert status["retrained"] == {"Schedule": 1}
+    assert "lastNeed" not in status, "nothing was broken, so nothing was restored"
 
 
 def test_a_schedule_that_is_no_cron_expression_is_named(served: Simulation) -> None:

@@ -216,6 +216,7 @@ def test_a_pin_rolls_back_and_its_removal_does_not_bring_the_bad_one_back(lab: S
     lab.settle()
     assert champion(lab) == "tumours-v1"
     assert history(lab)[-1] == ("tumours-v1", "Pinned")
+    assert (lab.status("Model", "tumours")["promotions"], lab.status("Model", "tumours")["rollbacks"]) == (3, 1)
 
 
 def test_after_a_rollback_the_next_good_version_is_promoted(lab: Simulation) -> None:

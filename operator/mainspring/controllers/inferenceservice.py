@@ -8,13 +8,14 @@ from datetime import datetime
 from mainspring.api.v1alpha1.common import LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.controllers import reading
+from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.kube.client import Api
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
-from mainspring.plan.inferenceservice import failures, plan, target
+from mainspring.plan.inferenceservice import failures, figures, plan, target
 from mainspring.plan.inferenceservice.observed import Observed, Revision
 
 
@@ -41,23 +42,31 @@ class InferenceServiceController:
     async def observe(self, key: Ref) -> Observed | None:
         obj = self._store.get(key)
         if obj is None:
+            COLLECTOR.forget(key)
             return None
         spec = InferenceServiceSpec.model_validate(objects.spec(obj))
         fixed = self._version(key.namespace, spec.model.version)
         model_name = spec.model.name or (objects.spec(fixed).get("model") if fixed is not None else None)
         model = self._store.get(Ref("Model", key.namespace, str(model_name))) if model_name else None
+        version = self._version(key.namespace, target.wanted_version(spec, model))
         return Observed(
             object=obj,
             spec=spec,
             settings=self._settings,
             model=model,
-            version=self._version(key.namespace, target.wanted_version(spec, model)),
+            version=version,
+            dataset_version=self._dataset_version(version),
             revisions=self._revisions(obj),
             service=self._store.get(Ref("Service", key.namespace, key.name)),
         )
 
     def _version(self, namespace: str, name: str | None) -> Object | None:
         return self._store.get(Ref("ModelVersion", namespace, name)) if name else None
+
+    def _dataset_version(self, version: Object | None) -> Object | None:
+        """What the version learned from."""
+        name = (objects.spec(version or {}).get("source") or {}).get("datasetVersion")
+        return self._store.get(Ref("DatasetVersion", objects.namespace(version), name)) if version and name else None
 
     def _revisions(self, obj: Object) -> dict[str, Revision]:
         pods = self._store.select("Pod", objects.namespace(obj), {LABEL_SERVICE: objects.name(obj)})
@@ -69,7 +78,10 @@ class InferenceServiceController:
         return found
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:
-        return plan.make_plan(observed, now)
+        found = plan.make_plan(observed, now)
+        if found.status is not None:
+            COLLECTOR.tell(objects.ref(observed.object), figures.figures_of(observed, found.status))
+        return found
 
 
 def _names(ref: dict[str, str], model: object, version: str) -> bool:

@@ -8,13 +8,14 @@ from datetime import datetime
 from mainspring.api.v1alpha1.common import ANNOTATION_FINISHED
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.controllers import reading
+from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.kube.client import Api
 from mainspring.kube.store import Store
 from mainspring.plan.common import gates, objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
-from mainspring.plan.model import plan
+from mainspring.plan.model import figures, plan
 from mainspring.plan.model.observed import Observed
 
 
@@ -35,6 +36,7 @@ class ModelController:
     async def observe(self, key: Ref) -> Observed | None:
         obj = self._store.get(key)
         if obj is None:
+            COLLECTOR.forget(key)
             return None
         versions = self._versions(key)
         runs = self._unregistered(key, versions)
@@ -82,4 +84,8 @@ class ModelController:
         return frozenset(used)
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:
-        return plan.make_plan(observed, now)
+        found = plan.make_plan(observed, now)
+        if found.status is not None:
+            of = objects.ref(observed.object)
+            COLLECTOR.tell(of, figures.figures_of(of, found.status))
+        return found

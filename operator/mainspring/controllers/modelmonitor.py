@@ -15,7 +15,7 @@ from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.common import LABEL_MONITOR, LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.controllers import reading
-from mainspring.controllers.monitormetrics import COLLECTOR
+from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.kube import servers
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
@@ -24,7 +24,7 @@ from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
 from mainspring.plan.inferenceservice.builders import INTERNAL_PORT
-from mainspring.plan.modelmonitor import builders, plan
+from mainspring.plan.modelmonitor import builders, figures, plan
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.observed import Observed, Reading
 
@@ -179,7 +179,8 @@ class ModelMonitorController:
     def make_plan(self, observed: Observed, now: datetime) -> Plan:
         found = plan.make_plan(observed, now)
         if found.status is not None:
-            COLLECTOR.tell(objects.ref(observed.object), found.status)
+            of = objects.ref(observed.object)
+            COLLECTOR.tell(of, figures.figures_of(of, observed.spec, found.status))
         return found
 
 

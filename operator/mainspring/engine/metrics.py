@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import prometheus_client as prometheus
 
 from mainspring.plan.common import objects
@@ -23,6 +25,12 @@ OBJECT_READY = prometheus.Gauge(
 )
 LAST_EVENT = prometheus.Gauge("mainspring_watch_last_event_timestamp_seconds", "When a watch last delivered.", ["kind"])
 LEADING = prometheus.Gauge("mainspring_leading", "1 while this process holds the Lease.")
+
+
+def begin(kinds: Iterable[str]) -> None:
+    """A counter that begins with its first error would show no increase then."""
+    for kind in kinds:
+        BUGS.labels(kind)
 
 
 def observe_readiness(obj: Object, gone: bool = False) -> None:

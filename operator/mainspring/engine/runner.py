@@ -67,6 +67,7 @@ class Runner:
         self._store = store
         self._executor = Executor(api, store)
         self._controllers: Mapping[str, Controller] = {c.kind: c for c in controllers}
+        metrics.begin(self._controllers)
         self._failures: dict[Ref, int] = {}
         self._refusals: dict[Ref, tuple[int, datetime]] = {}  # how many, and when the next try is due
         self._clock = clock

@@ -11,10 +11,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mainspring.tools import argocdgen, crdgen, docgen, rbacgen
+from mainspring.tools import argocdgen, crdgen, dashboards, docgen, rbacgen
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-OWNED = ("crds", "charts/mainspring/templates/crds", "docs/api")
+OWNED = ("crds", "charts/mainspring/templates/crds", "charts/mainspring/dashboards", "docs/api")
 
 
 def generated(root: Path) -> dict[str, str]:
@@ -23,6 +23,7 @@ def generated(root: Path) -> dict[str, str]:
         **crdgen.files(),
         **rbacgen.files(),
         **argocdgen.files(root),
+        **dashboards.files(),
         **docgen.files(root / "examples"),
     }
 

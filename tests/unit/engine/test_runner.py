@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from mainspring.engine import runner as engine
 from mainspring.engine.runner import Runner
@@ -139,6 +140,11 @@ async def test_a_bug_is_counted_and_logged_with_its_place(caplog: pytest.LogCapt
         await World(raising(ValueError("a bug"))).outcome()
     assert "Model lab/tumours: unexpected failure" in caplog.text
     assert "a bug" in caplog.text
+
+
+async def test_the_first_bug_of_a_kind_is_an_increase() -> None:
+    World(saying)
+    assert REGISTRY.get_sample_value("mainspring_reconcile_bugs_total", {"kind": "Model"}) is not None
 
 
 async def test_a_refusal_is_told_and_tried_again_after_minutes() -> None:

@@ -362,6 +362,28 @@ def test_a_foreign_runtime_is_started_its_own_way() -> None:
     assert container(observe())["args"] == ["serve"]
 
 
+def scraped(**spec: Any) -> dict[str, str]:
+    """The annotations of the pods, where annotations are what Prometheus goes by."""
+    observed = replace(observe(spec=spec), settings=replace(builders.SETTINGS, scrape_annotations=True))
+    metadata = service_builders.build_deployment(observed, V1, "abc", 1)["spec"]["template"]["metadata"]
+    found: dict[str, str] = metadata.get("annotations", {})
+    return found
+
+
+def test_annotations_say_where_the_metrics_are_if_nothing_else_does() -> None:
+    assert scraped() == service_builders.SCRAPE
+    assert (
+        "annotations" not in service_builders.build_deployment(observe(), V1, "abc", 1)["spec"]["template"]["metadata"]
+    )
+
+
+def test_a_user_may_say_otherwise_and_always_does_of_an_image_of_their_own() -> None:
+    assert scraped(podTemplate={"annotations": {"prometheus.io/scrape": "false"}})["prometheus.io/scrape"] == "false"
+    assert scraped(runtime={"image": "triton:1"}) == {}
+    assert [p["name"] for p in container(observe(spec={"runtime": {"image": "triton:1"}}))["ports"]] == ["http"]
+    assert [p["name"] for p in container(observe())["ports"]] == ["http", "internal"]
+
+
 def test_the_server_is_told_what_it_may_load() -> None:
     model = builders.stored(builders.model(trustedTypes=["team.Scaler"], allowPickle=True))
     env = {e["name"]: e.get("value") for e in container(observe(model=model))["env"]}

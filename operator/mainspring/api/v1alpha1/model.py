@@ -159,6 +159,7 @@ class ModelStatus(StatusBase):
     versions: Annotated[int | None, Field(description="Versions that are kept.")] = None
     last_number: Annotated[int | None, Field(description="The highest number ever given; never reused.")] = None
     promotions: Annotated[int | None, Field(description="How often the champion moved.")] = None
+    rollbacks: Annotated[int | None, Field(description="How often it moved to an older version.")] = None
     rejected: Annotated[int | None, Field(description="Versions that did not pass.")] = None
     last_lead_time_seconds: Annotated[
         int | None, Field(description="From the start of the training to the promotion.")

@@ -234,6 +234,22 @@ class Need(ApiModel):
     refreshed_at: Annotated[Time | None, Field(description="When new data was last asked for.")] = None
 
 
+class EndedNeed(ApiModel):
+    """A need that is over: how long the model was not as it should be."""
+
+    reason: Annotated[RetrainTrigger, Field(description="What opened it.")]
+    since: Annotated[Time, Field(description="When it was opened.")]
+    until: Annotated[Time, Field(description="When it ended.")]
+    outcome: Annotated[
+        str,
+        Field(
+            pattern="^(Replaced|Recovered)$",
+            max_length=16,
+            description="Replaced: another version is served. Recovered: a whole season was well by itself.",
+        ),
+    ]
+
+
 class RetrainEntry(ApiModel):
     run: Annotated[Name, Field(description="The TrainingRun.")]
     reason: Annotated[RetrainTrigger, Field(description="Why it was started.")]
@@ -268,6 +284,11 @@ class ModelMonitorStatus(StatusBase):
         Time | None, Field(description="The tick of the schedule that was answered last.")
     ] = None
     need: Annotated[Need | None, Field(description="Open while the model should be trained anew.")] = None
+    last_need: Annotated[EndedNeed | None, Field(description="The need before, which is over.")] = None
+    retrained: Annotated[
+        dict[str, int] | None,
+        Field(max_length=3, description="Runs that were started since the monitor was made, by reason."),
+    ] = None
     retrains: Annotated[list[RetrainEntry] | None, Field(max_length=RETRAINS_MAX, description="The last twenty.")] = (
         None
     )

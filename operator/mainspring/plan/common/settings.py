@@ -26,6 +26,7 @@ SETTINGS_ENV = {
     "ca_bundle": "MAINSPRING_CA_BUNDLE",  # PEM text
     "priority_class": "MAINSPRING_PRIORITY_CLASS",
     "monitoring_namespaces": "MAINSPRING_MONITORING_NAMESPACES",  # comma-separated
+    "scrape_annotations": "MAINSPRING_SCRAPE_ANNOTATIONS",  # "true": serving pods say how Prometheus finds them
     "service_account_annotations": "MAINSPRING_SERVICE_ACCOUNT_ANNOTATIONS",  # JSON object, on every ServiceAccount we make
 }
 
@@ -51,6 +52,7 @@ class Settings:
     ca_bundle: str = ""
     priority_class: str = ""
     monitoring_namespaces: tuple[str, ...] = ()
+    scrape_annotations: bool = False
     service_account_annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -91,6 +93,8 @@ def _parse(name: str, variable: str, raw: str) -> Any:
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     if name in {"pod_env", "service_account_annotations"}:
         return _parse_map(variable, raw)
+    if name == "scrape_annotations":
+        return raw == "true"
     return raw
 
 

@@ -22,6 +22,8 @@ PRE_STOP_SECONDS = 5
 GRACE_SECONDS = 45
 PROGRESS_DEADLINE_SECONDS = 600
 REVISION_LETTERS = 8
+# What the usual configuration of a Prometheus without its operator looks for.
+SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(INTERNAL_PORT), "prometheus.io/path": "/metrics"}
 
 
 def revision_hash(observed: Observed, version: Object) -> str:
@@ -77,11 +79,19 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
         "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
         "selector": {"matchLabels": {LABEL_SERVICE: name, LABEL_REVISION: revision}},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": pods.pod_metadata(labels, template), "spec": pod},
+        "template": {"metadata": pods.pod_metadata(labels, template, _notes(observed)), "spec": pod},
     }
     manifest = pods.child(observed.object, "apps/v1", "Deployment", deployment_name(name, revision), labels, spec=spec)
     manifest["metadata"]["annotations"] = {LABEL_MODEL_VERSION: objects.name(version)}
     return manifest
+
+
+def _notes(observed: Observed) -> dict[str, str]:
+    """An image of the user's own has its metrics wherever it has them, and the user may say otherwise of ours."""
+    if observed.spec.runtime or not observed.settings.scrape_annotations:
+        return {}
+    given = (observed.spec.pod_template.annotations if observed.spec.pod_template else None) or {}
+    return {key: value for key, value in SCRAPE.items() if key not in given}
 
 
 def _server(observed: Observed, version: Object) -> Manifest:
@@ -93,7 +103,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
         args=None if observed.spec.runtime else ["serve"],
         env=[*pods.common_env(settings), *_server_env(observed, version), *_feedback_env(observed)],
         envFrom=pods.artifacts_env_from(settings),
-        ports=[{"name": "http", "containerPort": PORT}, {"name": "internal", "containerPort": INTERNAL_PORT}],
+        ports=_ports(observed),
         resources=pods.resources_or(observed.spec.resources, "100m", "256Mi"),
         volumeMounts=pods.ca_mounts(settings),
         startupProbe=_probe("/v2/health/live", 1, 60),
@@ -102,6 +112,13 @@ def _server(observed: Observed, version: Object) -> Manifest:
         # Kubelet sleeps while the endpoint is being withdrawn everywhere; only then does the server begin to drain.
         lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
     )
+
+
+def _ports(observed: Observed) -> list[Manifest]:
+    """A PodMonitor scrapes whoever has a port of the name `internal`: not an image of the user's own."""
+    inference = {"name": "http", "containerPort": PORT}
+    internal = {"name": "internal", "containerPort": INTERNAL_PORT}
+    return [inference] if observed.spec.runtime else [inference, internal]
 
 
 def image(observed: Observed, version: Object) -> str:

@@ -63,5 +63,6 @@ class Observed:
     settings: Settings
     model: Object | None = None
     version: Object | None = None  # the ModelVersion to serve
+    dataset_version: Object | None = None  # what it learned from
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     service: Object | None = None

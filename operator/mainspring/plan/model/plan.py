@@ -16,7 +16,7 @@ from mainspring.plan.common import conditions, gates, objects
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.objects import Manifest, Object, Ref
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan, annotate
-from mainspring.plan.model import builders
+from mainspring.plan.model import builders, delivery
 from mainspring.plan.model.observed import Observed
 
 PROMOTION_MANAGER = "mainspring-promotion"
@@ -140,6 +140,7 @@ def _promote(observed: Observed, move: Move, before: Object | None, now: datetim
     facts = _facts(observed, version) | {
         "history": [*(status.get("history") or _rebuilt_history(observed)), entry.to_dict()][-HISTORY_MAX:],
         "promotions": int(status.get("promotions", 0)) + 1,
+        "rollbacks": _rollbacks(observed) + delivery.goes_back(entry.to_dict()) or None,
         "lastLeadTimeSeconds": _lead_time(version, now),
     }
     text = f"ModelVersion {objects.name(version)} is champion" + (
@@ -210,10 +211,18 @@ def _facts(observed: Observed, now_champion: Object | None) -> dict[str, Any]:
         "versions": len(observed.versions),
         "lastNumber": last_number(observed) or None,
         "promotions": status.get("promotions", len(history)) or None,
+        "rollbacks": _rollbacks(observed) or None,
         "rejected": sum(1 for v in observed.versions if _is_out(v)) or None,
         "lastLeadTimeSeconds": status.get("lastLeadTimeSeconds"),
         "history": history or None,
     }
+
+
+def _rollbacks(observed: Observed) -> int:
+    status = objects.status(observed.object)
+    if "promotions" in status:
+        return int(status.get("rollbacks", 0))
+    return delivery.rollbacks(_rebuilt_history(observed))
 
 
 def _rebuilt_history(observed: Observed) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from mainspring.api.v1alpha1.common import (
     ANNOTATION_RETRAIN_CHAMPION,
     ANNOTATION_RETRAIN_MESSAGE,
     ANNOTATION_RETRAIN_NEED,
+    ANNOTATION_RETRAIN_NUMBER,
     ANNOTATION_RETRAIN_REASON,
     ANNOTATION_RETRAIN_ROWS,
     API_VERSION,
@@ -39,8 +40,10 @@ def build_memory(monitor: Object, state: State) -> Manifest:
     return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), binaryData={states.KEY: states.write(state)})
 
 
-def build_run(monitor: Object, asked: Retrain, need: Need, dataset_version: Object, new_rows: int) -> Manifest:
-    """Its name follows from the need and the data: the same decision makes the same run."""
+def build_run(
+    monitor: Object, asked: Retrain, need: Need, dataset_version: Object, new_rows: int, number: int
+) -> Manifest:
+    """Its name follows from the need and the data: the same decision makes the same run. It is the `number`-th of its reason."""
     version = objects.name(dataset_version)
     spec = asked.template.spec.to_dict()
     spec["dataset"] = {**spec["dataset"], "version": version}
@@ -54,6 +57,7 @@ def build_run(monitor: Object, asked: Retrain, need: Need, dataset_version: Obje
         ANNOTATION_RETRAIN_NEED: need.since,
         ANNOTATION_RETRAIN_CHAMPION: need.champion,
         ANNOTATION_RETRAIN_ROWS: str(new_rows),
+        ANNOTATION_RETRAIN_NUMBER: str(number),
     }
     return run
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from mainspring.api.v1alpha1.common import (
     ANNOTATION_FINISHED,
     ANNOTATION_RETRAIN_CHAMPION,
     ANNOTATION_RETRAIN_NEED,
+    ANNOTATION_RETRAIN_NUMBER,
     ANNOTATION_RETRAIN_REASON,
     ANNOTATION_RETRAIN_ROWS,
 )
@@ -55,6 +56,20 @@ def entries(runs: Iterable[Object], versions: Iterable[Object]) -> list[RetrainE
     """The last of them, oldest first."""
     known = tuple(versions)
     return [_entry(run, version_of(run, known)) for run in [*runs][-RETRAINS_MAX:]]
+
+
+def started(runs: Iterable[Object], before: Mapping[str, int]) -> dict[str, int]:
+    """How many runs were ever started, by reason; it only grows.
+
+    Runs carry their number, so none counts twice when a write is lost, and `before`, which is what status says, is
+    good for those that were deleted.
+    """
+    total = dict(before)
+    for run in runs:
+        notes = objects.annotations_of(run)
+        reason, number = notes[ANNOTATION_RETRAIN_REASON], int(notes.get(ANNOTATION_RETRAIN_NUMBER, "1"))
+        total[reason] = max(total.get(reason, 0), number)
+    return dict(sorted(total.items()))
 
 
 def _entry(run: Object, version: Object | None) -> RetrainEntry:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Need, RetrainTrigger, WindowStatus
+from mainspring.api.v1alpha1.modelmonitor import EndedNeed, ModelMonitorSpec, Need, RetrainTrigger, WindowStatus
 from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
@@ -30,6 +30,7 @@ from mainspring.plan.modelmonitor.windows import Closed, Read
 LEAVING_SECONDS = 2.0
 KEPT = ("DriftDetected", "QualityDegraded", "PerformanceDegraded", "DataSufficient")
 KEPT_FIELDS = ("lastWindow", "drifted", "features", "baseline", "performance", "lostRowsAtMost", "need")
+LASTING_FIELDS = ("retrained", "lastNeed", "lastScheduleTime")  # whichever version is watched
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def _plan(step: _Step, interval: float) -> Plan:
     tick = retraining.due(observed, now)
     need = retraining.open_need(observed, before, _evidence(step, tick), step.version, now)
     decision = retraining.decide(observed, need, step.version, well, now)
-    facts = _facts(step) | {"need": decision.need.to_dict() if decision.need else None}
+    facts = _facts(step) | {"need": decision.need.to_dict() if decision.need else None, **_ended(need, decision, now)}
     if tick is not None:
         facts["lastScheduleTime"] = objects.format_time(tick)
     extra = (*_judgements(step), _retrain_condition(decision))
@@ -138,6 +139,17 @@ def _plan(step: _Step, interval: float) -> Plan:
         events=(*_findings(step), *_events(observed, decision, before)),
         requeue_after=min(pause, decision.again or pause),
     )
+
+
+def _ended(need: Need | None, decision: Decision, now: datetime) -> dict[str, Any]:
+    """In the same write that closes the need, so that it is told once. A tick of the schedule is no trouble to be mended."""
+    if need is None or need.reason is RetrainTrigger.SCHEDULE or decision.need is not None:
+        return {}
+    if decision.reason not in retraining.RESTORED:
+        return {}
+    until = objects.format_time(now)
+    told = EndedNeed(reason=need.reason, since=need.since, until=until, outcome=decision.reason)
+    return {"lastNeed": told.to_dict()}
 
 
 def _evidence(step: _Step, tick: datetime | None) -> dict[RetrainTrigger, str]:
@@ -161,7 +173,12 @@ def _run(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:
     asked, start = observed.spec.retrain, decision.start
     if asked is None or start is None or decision.need is None:
         return ()
-    return (builders.build_run(observed.object, asked, decision.need, start.dataset_version, start.new_rows),)
+    number = _started(observed).get(decision.need.reason, 0) + 1
+    return (builders.build_run(observed.object, asked, decision.need, start.dataset_version, start.new_rows, number),)
+
+
+def _started(observed: Observed) -> dict[str, int]:
+    return history.started(observed.runs, objects.status(observed.object).get("retrained") or {})
 
 
 def _refresh(observed: Observed, decision: Decision) -> tuple[Patch, ...]:
@@ -189,7 +206,8 @@ def _facts(step: _Step) -> dict[str, Any]:
     observed, result = step.observed, step.result
     facts = {} if _is_new(step) else {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
     facts |= {"version": step.version, "pods": len(observed.reading.snapshots)}
-    facts["lastScheduleTime"] = objects.status(observed.object).get("lastScheduleTime")
+    facts |= {key: objects.status(observed.object).get(key) for key in LASTING_FIELDS}
+    facts["retrained"] = _started(observed) or None
     entries = history.entries(observed.runs, observed.versions)
     facts["lostRowsAtMost"] = step.read.state.lost or None
     facts["retrains"] = [entry.to_dict() for entry in entries] or None
@@ -272,8 +290,7 @@ def _finding(observed: Observed, now: Condition) -> tuple[Event, ...]:
 
 def _say(observed: Observed, now: datetime, verdict: Verdict, again: float | None) -> Plan:
     facts = {
-        key: objects.status(observed.object).get(key)
-        for key in (*KEPT_FIELDS, "version", "retrains", "lastScheduleTime")
+        key: objects.status(observed.object).get(key) for key in (*KEPT_FIELDS, *LASTING_FIELDS, "version", "retrains")
     }
     extra = conditions.kept(observed.object, *KEPT, "RetrainTriggered")
     return Plan(status=conditions.build_status(observed.object, verdict, now, facts, extra), requeue_after=again)

@@ -23,6 +23,8 @@ from mainspring.plan.modelmonitor import history
 from mainspring.plan.modelmonitor.observed import Observed
 
 LOOK_SECONDS = 15.0
+REPLACED, RECOVERED = "Replaced", "Recovered"
+RESTORED = (REPLACED, RECOVERED)  # how a need ends well
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def decide(
     if need is None:
         return Decision(None, "NotNeeded", "there is no reason to train anew")
     if need.champion != served:
-        return Decision(None, "Replaced", f"ModelVersion {served} took the place of {need.champion}")
+        return Decision(None, REPLACED, f"ModelVersion {served} took the place of {need.champion}")
     case = _Case(observed, observed.spec.retrain, need, now)
     return next(found for rule in RULES if (found := rule(case, well)) is not None)
 
@@ -135,7 +137,7 @@ def _had_its_turn(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
 def _recovered(case: _Case, well: frozenset[RetrainTrigger]) -> Decision | None:
     if case.need.reason not in well:
         return None
-    return Decision(None, "Recovered", f"a whole season without {case.need.reason}: nothing needs to be done any more")
+    return Decision(None, RECOVERED, f"a whole season without {case.need.reason}: nothing needs to be done any more")
 
 
 def _given_up(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:

@@ -12,7 +12,7 @@ from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Need, Retrain
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.modelmonitor import builders as made
-from mainspring.plan.modelmonitor import retraining
+from mainspring.plan.modelmonitor import history, retraining
 from mainspring.plan.modelmonitor.observed import Observed
 from mainspring.plan.modelmonitor.retraining import Decision
 from tests import builders
@@ -66,7 +66,7 @@ def run(
 ) -> dict[str, Any]:
     asked = observe().spec.retrain
     assert asked is not None
-    found = made.build_run(MONITOR, asked, NEED.model_copy(update={"since": need}), SECOND, 500)
+    found = made.build_run(MONITOR, asked, NEED.model_copy(update={"since": need}), SECOND, 500, 1)
     notes = dict(found["metadata"]["annotations"])
     status = {"completionTime": builders.at(ended)} if finished else {}
     if version:
@@ -92,9 +92,9 @@ def test_enough_new_rows_start_a_run() -> None:
 def test_the_same_decision_makes_the_same_run() -> None:
     asked = observe().spec.retrain
     assert asked is not None
-    first, second = (made.build_run(MONITOR, asked, NEED, SECOND, 500) for _ in range(2))
+    first, second = (made.build_run(MONITOR, asked, NEED, SECOND, 500, 1) for _ in range(2))
     assert first == second
-    assert first["metadata"]["name"] != made.build_run(MONITOR, asked, NEED, FIRST, 500)["metadata"]["name"]
+    assert first["metadata"]["name"] != made.build_run(MONITOR, asked, NEED, FIRST, 500, 1)["metadata"]["name"]
     assert first["spec"]["dataset"] == {"name": "tumours", "version": objects.name(SECOND)}
     assert first["spec"]["mustImprove"] is True
     assert len(first["metadata"]["name"]) <= 40
@@ -245,7 +245,7 @@ def test_a_scheduled_run_need_not_improve() -> None:
     asked = observe(spec=scheduled()).spec.retrain
     assert asked is not None
     need = NEED.model_copy(update={"reason": RetrainTrigger.SCHEDULE})
-    assert made.build_run(MONITOR, asked, need, SECOND, 500)["spec"]["mustImprove"] is False
+    assert made.build_run(MONITOR, asked, need, SECOND, 500, 1)["spec"]["mustImprove"] is False
 
 
 @pytest.mark.parametrize("on", [["PerformanceDegraded"], ["DriftDetected"], ["DriftDetected", "PerformanceDegraded"]])
@@ -261,3 +261,17 @@ def test_only_what_is_asked_for_opens_a_need(on: list[str], evidence: str) -> No
 def test_a_need_stays_as_it_was_opened() -> None:
     evidence = {RetrainTrigger.PERFORMANCE_DEGRADED: "another"}
     assert retraining.open_need(observe(), NEED, evidence, "tumours-v1", NOW + timedelta(hours=1)) == NEED
+
+
+def numbered(name: str, number: int, reason: str = "PerformanceDegraded") -> dict[str, Any]:
+    notes = {"mainspring.dev/retrain-reason": reason, "mainspring.dev/retrain-number": str(number)}
+    return {"metadata": {"name": name, "annotations": notes}}
+
+
+def test_runs_are_counted_once_and_for_ever() -> None:
+    runs = [numbered("a", 1), numbered("b", 2), numbered("c", 1, "DriftDetected")]
+    total = history.started(runs, {})
+    assert total == {"PerformanceDegraded": 2, "DriftDetected": 1}
+    assert history.started(runs, total) == total, "seeing them again adds nothing"
+    assert history.started([], total) == total, "nor does their deletion take anything away"
+    assert history.started([numbered("d", 3)], total) == {"PerformanceDegraded": 3, "DriftDetected": 1}

@@ -1,0 +1,36 @@
+"""What a Model says in numbers: how often its champion changes, how long that takes, and how often it was a mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mainspring.plan.common.figures import Family, Figure
+from mainspring.plan.common.objects import Ref
+from mainspring.plan.model import delivery
+
+OWN = ("namespace", "model")
+
+PROMOTIONS = Family("mainspring_promotions", "How often the champion moved, rollbacks included.", OWN, counter=True)
+ROLLBACKS = Family("mainspring_rollbacks", "How often the champion moved to an older version.", OWN, counter=True)
+LEAD_TIME = Family(
+    "mainspring_lead_time_seconds", "Of the last promotion, from the start of the training until it was champion.", OWN
+)
+FAILURES = Family(
+    "mainspring_change_failure_ratio",
+    "Of the last changes of the champion, at most fifty, the share that was taken back, 0 to 1.",
+    OWN,
+)
+VERSIONS = Family("mainspring_model_versions", "Versions that are kept.", OWN)
+REJECTED = Family("mainspring_model_versions_rejected", "Of these, those that did not pass.", OWN)
+FAMILIES = (PROMOTIONS, ROLLBACKS, LEAD_TIME, FAILURES, VERSIONS, REJECTED)
+
+
+def figures_of(model: Ref, status: Mapping[str, Any]) -> Iterator[Figure]:
+    own = (model.namespace, model.name)
+    yield from PROMOTIONS(*own, value=status.get("promotions", 0))
+    yield from ROLLBACKS(*own, value=status.get("rollbacks", 0))
+    yield from LEAD_TIME(*own, value=status.get("lastLeadTimeSeconds"))
+    yield from FAILURES(*own, value=delivery.change_failure_ratio(status.get("history") or ()))
+    yield from VERSIONS(*own, value=status.get("versions", 0))
+    yield from REJECTED(*own, value=status.get("rejected", 0))
