@@ -31,6 +31,8 @@ class Evaluation:
     """`evidence` holds what calls for a retrain by itself, over a full season, each with its sentence."""
 
     state: State  # with the streaks and the season after this window
+    moved: tuple[FeatureDrift, ...]
+    expected: Reference  # what the window was compared with
     features: tuple[FeatureStatus, ...]
     drifted: int
     performance: PerformanceStatus | None
@@ -54,6 +56,8 @@ def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Re
     shown = [v for v in moved if v.degrees]
     return Evaluation(
         state=state.model_copy(update={"season": season, "streaks": streaks}),
+        moved=moved,
+        expected=reference,
         features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
         drifted=sum(v.drifted for v in moved),
         performance=_performance_status(spec.performance, whole, closed.counts, reference, measured),
