@@ -46,9 +46,7 @@ def build_memory(monitor: Object, state: State) -> Manifest:
     return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), data={states.KEY: states.write(state)})
 
 
-def build_history(
-    monitor: Object, before: Object | None, closed: Closed, version: str, result: Evaluation
-) -> Manifest:
+def build_history(monitor: Object, before: Object | None, closed: Closed, version: str, result: Evaluation) -> Manifest:
     """With this window in the history that there is."""
     name = history_name(objects.name(monitor))
     data = records.with_window(before, closed, version, result)

@@ -44,7 +44,7 @@ class Record(ApiModel):
     rows: int
     labels: int = 0
     judged: bool = True
-    moves: list[Move] = []
+    moves: list[Move] = Field(default_factory=list)
     inputs_degraded: bool = False
     performance: PerformanceStatus | None = None
 

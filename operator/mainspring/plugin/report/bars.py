@@ -9,13 +9,13 @@ from mainspring.plugin.report import svg
 from mainspring.plugin.report.facts import Bar, Subject
 from mainspring.plugin.report.svg import Scale
 
-WIDTH = 340.0
-HISTOGRAM_HEIGHT = 130.0
+WIDTH = 280.0
+HISTOGRAM_HEIGHT = 120.0
 LEFT, RIGHT = 40.0, 8.0
 TOP = 8.0
 ROW_HEIGHT = 20.0
-NAME_WIDTH = 118.0
-VALUE_WIDTH = 104.0
+NAME_WIDTH = 88.0
+VALUE_WIDTH = 96.0
 SPECIAL_GAP = 8.0
 SMALL = 11.0
 
@@ -36,7 +36,7 @@ def _draw_histogram(subject: Subject) -> str:
     bottom = TOP + HISTOGRAM_HEIGHT
     plain, special = _split(subject.bars)
     scale = Scale((0.0, _most(subject.bars)), (bottom, TOP))
-    slot = (WIDTH - LEFT - RIGHT - (SPECIAL_GAP if special else 0)) / max(len(subject.bars), 1)
+    slot = (WIDTH - LEFT - RIGHT - (SPECIAL_GAP if special else 0)) / (len(plain) + len(special))
     lefts = [LEFT + slot * place for place in range(len(plain))]
     apart = [LEFT + SPECIAL_GAP + slot * (len(plain) + place) for place in range(len(special))]
     return svg.picture(
@@ -66,7 +66,7 @@ def _most(bars: Sequence[Bar]) -> float:
 
 
 def _draw_shares(scale: Scale) -> Iterable[str]:
-    for value in svg.ticks(*scale.domain, most=4):
+    for value in svg.ticks(*scale.domain, most=5):
         yield svg.line(LEFT, scale(value), WIDTH - RIGHT, scale(value), "grid")
         yield svg.text(LEFT - 5, scale(value) + 4, percent(value), class_="tick", text_anchor="end")
 

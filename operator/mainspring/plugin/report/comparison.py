@@ -51,12 +51,17 @@ def _subject(last: Last, verdict: FeatureDrift, told: FeatureStatus | None, drif
         drifted=drifted,
         exceeds=verdict.psi > verdict.threshold and p_value <= drift.FAMILY_ALPHA,
         since=told.since if told else None,
-        explanation=told.message if told and told.message else verdict.explanation,
+        explanation=_without_name(verdict),
         edges=edges,
         bars=bars,
         rows=last.counts.rows,
         reference_rows=last.expected.rows,
     )
+
+
+def _without_name(verdict: FeatureDrift) -> str:
+    """mean_radius: PSI 0.34 over 0.10; 31 % … → PSI 0.34 over 0.10; 31 % …"""
+    return verdict.explanation.removeprefix(f"{verdict.name or 'prediction'}: ")
 
 
 def _bars(last: Last, name: str) -> tuple[list[Bar], list[str] | None]:
@@ -93,7 +98,7 @@ def _paired(samples: Samples, names: list[str], plain: int) -> list[Bar]:
 def _names(column: ReferenceColumn, size: int) -> Iterable[str]:
     """Categories by their own names, everything else as in sentences."""
     categories = column.categories or []
-    special = ("other values", "never seen in training", "missing")
+    special = ("other values", "new values", "missing")
     for index in range(size):
         if index < len(categories):
             yield categories[index]

@@ -37,7 +37,7 @@ class Subject(ApiModel):
     drifted: bool
     exceeds: bool  # in this window; drifted needs two
     since: str | None = None
-    explanation: str
+    explanation: str  # without the name
     edges: list[str] | None = None
     bars: list[Bar]
     rows: int

@@ -12,14 +12,14 @@ from importlib import resources
 from mainspring.plan.statistics.bins import percent
 from mainspring.plugin.report import bars, heatmap, timeline, verdict
 from mainspring.plugin.report.facts import Report, Subject, Tone
-from mainspring.plugin.report.svg import element, escaped
+from mainspring.plugin.report.svg import element, escaped, readable
 
 WIDE, NARROW = 900.0, 372.0
 PLOTS_SHOWN = 9
 DEFECTS_SHOWN = 20
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 SYMBOLS = {Tone.WELL: "✓", Tone.ATTENTION: "!", Tone.BAD: "✕", Tone.UNKNOWN: "?"}
-NAMES = {Tone.WELL: "All is well", Tone.ATTENTION: "Attention", Tone.BAD: "Act now", Tone.UNKNOWN: "Not known"}
+NAMES = {Tone.WELL: "All is well", Tone.ATTENTION: "Attention", Tone.BAD: "Trouble", Tone.UNKNOWN: "Not known"}
 SENTENCE_ENDS = (".", "!", "?", ":")
 
 
@@ -58,7 +58,7 @@ def _header(report: Report) -> str:
 def _verdict(report: Report) -> str:
     symbol = element("span", SYMBOLS[report.tone], class_="symbol", aria_hidden="true")
     name = element("p", NAMES[report.tone], class_="tone")
-    said = element("div", name, element("p", escaped(report.verdict), class_="sentence"))
+    said = element("div", name, element("p", escaped(readable(report.verdict)), class_="sentence"))
     columns = element(
         "div", _listed("What changed", report.changed), _listed("What was done about it", report.done), class_="columns"
     )
@@ -77,7 +77,8 @@ def _listed(title: str, sentences: Sequence[str]) -> str:
 
 def _sentence(text: str) -> str:
     """A feature may be called anything, so the first letter stays as it is."""
-    return text if text.endswith(SENTENCE_ENDS) else f"{text}."
+    short = readable(text)
+    return short if short.endswith(SENTENCE_ENDS) else f"{short}."
 
 
 def _tiles(report: Report) -> str:
@@ -101,7 +102,7 @@ def _quality_tile(report: Report) -> Tile | None:
         return None
     found = report.performance
     value = f"{found.value:.4g}" if found and found.value is not None else "–"
-    return str(report.asked.metric), value, f"{verdict.bound(report.asked)} is asked for"
+    return verdict.metric_name(report.asked.metric), value, f"{verdict.bound(report.asked)} is asked for"
 
 
 def _drift_tile(report: Report) -> Tile | None:
@@ -186,7 +187,11 @@ def _distributions(report: Report) -> str:
     text = f"Compared is {report.judged}, with {report.compared_with}."
     cards = element("div", *(_card(subject) for subject in shown), class_="cards")
     return _section(
-        "Now and in the reference", element("p", escaped(text)), _legend(keys), cards, _subjects_table(report.subjects)
+        "Now and in the reference",
+        element("p", escaped(readable(text))),
+        _legend(keys),
+        cards,
+        _subjects_table(report.subjects),
     )
 
 
@@ -200,7 +205,7 @@ def _card(subject: Subject) -> str:
     state = "drifts" if subject.drifted else "over its threshold once" if subject.exceeds else ""
     badge = element("span", state, class_="badge") if state else ""
     name = element("bdi", escaped(subject.name))
-    caption = element("figcaption", element("h3", name, badge), element("p", escaped(subject.explanation)))
+    caption = element("figcaption", element("h3", name, badge), element("p", escaped(readable(subject.explanation))))
     class_ = "card drifted" if subject.drifted else "card"
     return element("figure", caption, bars.draw(subject), class_=class_)
 
@@ -399,5 +404,4 @@ def _time(text: str) -> str:
 
 
 def _time_text(text: str) -> str:
-    """2026-05-04T08:00:00Z → 2026-05-04 08:00"""
-    return text[:16].replace("T", " ")
+    return readable(text)

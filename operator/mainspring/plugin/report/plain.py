@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from mainspring.plan.statistics.bins import percent
 from mainspring.plugin import tables
+from mainspring.plugin.report import svg
 from mainspring.plugin.report.facts import Report, Tone
 
 WIDTH = 100
@@ -73,4 +74,4 @@ PARTS = (_verdict, _lists, _subjects, _defects, _retrains, _notes)
 
 
 def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(tables.safe(text), WIDTH, subsequent_indent=indent) or [""]
+    return textwrap.wrap(tables.safe(svg.readable(text)), WIDTH, subsequent_indent=indent) or [""]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ NARROW, WIDE = 0.6, 1.05
 REPLACEMENT = "\ufffd"
 # They turn the direction of all text that follows, also outside of the name that holds them.
 DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+TIMES = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ")
 TIME_STEPS = tuple(
     timedelta(minutes=minutes)
     for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160, 43200, 129600)
@@ -38,6 +40,11 @@ def escaped(text: str) -> str:
     """Safe anywhere in a page, whatever a feature is called; control characters are shown as such."""
     safe = "".join(REPLACEMENT if is_control(character) else character for character in text)
     return html.escape(safe, quote=True)
+
+
+def readable(words: str) -> str:
+    """A sentence as people like it: 2026-05-04T08:00:00Z → 2026-05-04 08:00, and no line ends before a % sign."""
+    return TIMES.sub(r"\1 \2", words).replace(" %", "\u00a0%")
 
 
 def is_control(character: str) -> bool:

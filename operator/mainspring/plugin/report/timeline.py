@@ -33,7 +33,7 @@ def draw_quality(report: Report, width: float) -> str:
     frame = frames.of_windows(windows, width, LEFT)
     top = frames.MARKS_HEIGHT + VERSIONS_HEIGHT
     bottom = top + QUALITY_HEIGHT
-    bound = _bound(report.asked)
+    bound = verdict.limit(report.asked)
     scale = Scale(_domain(windows, bound), (bottom, top))
     return svg.picture(
         width,
@@ -56,8 +56,8 @@ def describe_quality(report: Report) -> str:
     assert report.asked is not None
     values = [value for window in report.windows if (value := _value(window)) is not None]
     if not values:
-        return f"{report.asked.metric} over time: not measured"
-    return f"{report.asked.metric} over time: first {values[0]:.4g}, lowest {min(values):.4g}, highest {max(values):.4g}, last {values[-1]:.4g}; {verdict.bound(report.asked)} is asked for"
+        return f"{verdict.metric_name(report.asked.metric)} over time: not measured"
+    return f"{verdict.metric_name(report.asked.metric)} over time: first {values[0]:.4g}, lowest {min(values):.4g}, highest {max(values):.4g}, last {values[-1]:.4g}; {verdict.bound(report.asked)} is asked for"
 
 
 def _value(window: WindowFacts) -> float | None:
@@ -66,12 +66,6 @@ def _value(window: WindowFacts) -> float | None:
 
 def _estimate(window: WindowFacts) -> float | None:
     return window.performance.estimated if window.performance else None
-
-
-def _bound(asked: Performance) -> float:
-    value = asked.minimum if asked.minimum is not None else asked.maximum
-    assert value is not None  # the schema says so
-    return value
 
 
 def _domain(windows: Sequence[WindowFacts], bound: float) -> tuple[float, float]:
@@ -90,7 +84,7 @@ def _numbers(found: PerformanceStatus | None) -> Iterable[float]:
 
 
 def _draw_values(frame: Frame, scale: Scale) -> Iterable[str]:
-    for value in svg.ticks(*scale.domain):
+    for value in svg.ticks(*scale.domain, most=7):
         yield svg.line(frame.left, scale(value), frame.right, scale(value), "grid")
         yield svg.text(frame.left - 6, scale(value) + 4, f"{value:g}", class_="tick", text_anchor="end")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mainspring.api.v1alpha1.common import Condition
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, ModelMonitorStatus, Performance, PerformanceStatus
-from mainspring.api.v1alpha1.trainingrun import LESS_IS_BETTER
+from mainspring.api.v1alpha1.trainingrun import LESS_IS_BETTER, Metric
 from mainspring.plugin.report.facts import RetrainFacts, Subject, Tone, WindowFacts
 
 SHOWN = 5
@@ -150,33 +150,71 @@ def _quality(case: _Case) -> str:
     if asked is None:
         return "how good its predictions are is not measured (spec.performance)"
     if found is None or found.value is None:
-        return f"{asked.metric} cannot be measured yet ({case.message('PerformanceDegraded') or 'there are no labels'})"
+        return f"{metric_name(asked.metric)} cannot be measured yet ({case.message('PerformanceDegraded') or 'there are no labels'})"
     return f"{measured(found)}, and {bound(asked)} is asked for"
 
 
 def measured(found: PerformanceStatus) -> str:
+    text = f"{metric_name(found.metric)} is {found.value:.4g}"
     if found.lower is None or found.upper is None:
-        return f"{found.metric} is {found.value:.4g}"
-    return f"{found.metric} is {found.value:.4g} ({found.lower:.4g} to {found.upper:.4g})"
+        return text
+    return f"{text} ({found.lower:.4g} to {found.upper:.4g})"
+
+
+def metric_name(metric: Metric) -> str:
+    return metric.replace("_", " ")
 
 
 def bound(asked: Performance) -> str:
-    value = asked.minimum if asked.minimum is not None else asked.maximum
-    return f"at most {value:g}" if asked.metric in LESS_IS_BETTER else f"at least {value:g}"
+    return f"at {'most' if asked.metric in LESS_IS_BETTER else 'least'} {limit(asked):g}"
 
 
 def _changed(case: _Case) -> Iterable[str]:
     drifted = [s for s in case.subjects if s.drifted]
+    if fell := _fell(case):
+        yield fell
     for subject in drifted[:SHOWN]:
-        yield f"{subject.explanation}, since {subject.since}" if subject.since else subject.explanation
+        yield _moved(subject)
     if len(drifted) > SHOWN:
-        yield f"and {len(drifted) - SHOWN} more"
+        yield f"and {len(drifted) - SHOWN} more drift"
     if case.holds("QualityDegraded"):
         yield case.message("QualityDegraded")
-    if case.holds("PerformanceDegraded"):
-        yield case.message("PerformanceDegraded")
     if not _anything(case):
         yield from _before(case)
+
+
+def _moved(subject: Subject) -> str:
+    """What everybody understands first."""
+    figures, _, words = subject.explanation.partition("; ")
+    since = f", since {subject.since}" if subject.since else ""
+    return f"{subject.name}{since}: {words} ({figures})" if words else f"{subject.name}{since}: {figures}"
+
+
+def _fell(case: _Case) -> str | None:
+    """Since when the whole interval is on the wrong side, as far as the history goes back."""
+    asked, first = case.spec.performance, None
+    if asked is None or not case.holds("PerformanceDegraded"):
+        return None
+    for window in reversed(case.windows):
+        if window.version != case.status.version or not is_beyond(window.performance, asked):
+            break
+        first = window
+    side = "above" if asked.metric in LESS_IS_BETTER else "below"
+    return f"{metric_name(asked.metric)} is {side} {limit(asked):g} since {first.end}" if first else None
+
+
+def is_beyond(found: PerformanceStatus | None, asked: Performance) -> bool:
+    """The whole interval is on the wrong side of the bound."""
+    if found is None or found.lower is None or found.upper is None:
+        return False
+    less = asked.metric in LESS_IS_BETTER
+    return found.lower > limit(asked) if less else found.upper < limit(asked)
+
+
+def limit(asked: Performance) -> float:
+    value = asked.minimum if asked.minimum is not None else asked.maximum
+    assert value is not None  # the schema says so
+    return value
 
 
 def _anything(case: _Case) -> bool:
@@ -189,8 +227,18 @@ def _before(case: _Case) -> Iterable[str]:
     if promoted and case.retrains[-1].message:
         entry = case.retrains[-1].entry
         yield f"Before {promoted} took over: {case.retrains[-1].message} ({entry.champion})"
+        yield from _drifted_before(case)
     if case.status.last_window is not None:
         yield case.message("DriftDetected") or "nothing is known about drift"
+
+
+def _drifted_before(case: _Case) -> Iterable[str]:
+    windows = [w for w in case.windows if w.version != case.status.version and any(m.drifted for m in w.moved.values())]
+    if not windows:
+        return
+    names = [*dict.fromkeys(name or "prediction" for w in windows for name, m in w.moved.items() if m.drifted)]
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    yield f"Drifted between {windows[0].start} and {windows[-1].end}: {', '.join(names[:SHOWN])}{more}"
 
 
 def _done(case: _Case) -> Iterable[str]:
