@@ -277,7 +277,7 @@ class Life:
             model=self.model(),
             version=self.versions[self.version - 1],
             runs=tuple(self.runs),
-            history=records.read(self.history),
+            windows=tuple(records.read(self.history)),
             last=records.read_last(self.history),
         )
         return replace(found, **changes)

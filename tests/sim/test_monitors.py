@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from mainspring.plan.common import objects
 from mainspring.plan.modelmonitor import records
-from mainspring.plan.modelmonitor.records import History
+from mainspring.plan.modelmonitor.records import Record
 from tests import builders, kstatus
 from tests.sim import stories
 from tests.sim.simulation import Simulation, Snapshot
@@ -53,13 +54,13 @@ def said(sim: Simulation, condition: str) -> tuple[str, str]:
     return sim.condition("ModelMonitor", "tumours", condition)
 
 
-def history(sim: Simulation) -> History:
+def history(sim: Simulation) -> list[Record]:
     return records.read(sim.get("ConfigMap", "tumours-history"))
 
 
 def check_history(sim: Simulation, when: str = "") -> None:
     """Every window once, up to the last one."""
-    numbers = [record.number for record in history(sim).windows]
+    numbers = [record.number for record in history(sim)]
     assert numbers == list(range(1, sim.status("ModelMonitor", "tumours")["lastWindow"]["number"] + 1)), when
 
 
@@ -100,7 +101,7 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
         "tumours-v2",
     )
     check_history(sim)
-    assert {record.version for record in history(sim).windows} == {"tumours-v1", "tumours-v2"}
+    assert {record.version for record in history(sim)} == {"tumours-v1", "tumours-v2"}
     run = sim.get("TrainingRun", retrain["run"])
     assert "accuracy" in objects.annotations_of(run)["mainspring.dev/retrain-message"]
     assert len(sim.made("TrainingRun")) == 2
@@ -230,18 +231,18 @@ def test_the_history_is_that_of_an_operator_that_never_stopped(watched: Watch) -
         sim.advance(67)
         sim.restart()
     sim.advance(60)
-    windows = history(sim).windows
-    assert all(one.end == other.start for one, other in zip(windows, windows[1:], strict=False))
+    windows = history(sim)
+    assert all(one.end == other.start for one, other in itertools.pairwise(windows))
     seconds = objects.parse_time(windows[-1].end) - objects.parse_time(windows[0].start)
     assert abs(sum(record.rows for record in windows) - 20 * seconds.total_seconds()) <= 2 * 10 * 30
 
 
 def test_a_memory_that_was_lost_does_not_take_the_history_with_it(watched: Watch) -> None:
     sim = watched()
-    before = len(history(sim).windows)
+    before = len(history(sim))
     sim.delete("ConfigMap", "tumours-windows")
     sim.advance(300)
-    starts = [record.start for record in history(sim).windows]
+    starts = [record.start for record in history(sim)]
     assert len(starts) > before
     assert starts == sorted(set(starts))
 
@@ -250,7 +251,7 @@ def test_a_history_that_was_deleted_begins_anew(watched: Watch) -> None:
     sim = watched()
     sim.delete("ConfigMap", "tumours-history")
     sim.advance(90)
-    assert 1 <= len(history(sim).windows) <= 2
+    assert 1 <= len(history(sim)) <= 2
     assert said(sim, "Ready") == ("True", "Watching")
 
 

@@ -1,7 +1,7 @@
 """What is remembered of windows that are over, for people who ask later: one ConfigMap, which no decision reads.
 
-Two documents: a line for each of the last windows, and the last judged window itself beside what it was compared with.
-Bounded by windows, by features of a window, and by bytes.
+Two documents: a line of JSON for each of the last windows, and the last judged window itself beside what it was compared
+with. Bounded by windows, by features of a window, and by bytes. A window is added without reading the others.
 
 Invariant: windows follow one another, so a window is known by its start. One that ends a second time, because the
 operator was killed before it had written everything, takes its own place.
@@ -9,7 +9,7 @@ operator was killed before it had written everything, takes its own place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from pydantic import Field, ValidationError
 
@@ -21,39 +21,38 @@ from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.windows import Closed
 from mainspring.plan.statistics import drift
 from mainspring.plan.statistics.counts import WindowCounts
+from mainspring.plan.statistics.drift import FeatureDrift
 
-WINDOWS_KEY = "windows.json"
+WINDOWS_KEY = "windows.jsonl"
 LAST_KEY = "last.json"
 WINDOWS_MAX = 200
-FEATURES_MAX = 40  # of a window: those that moved most
+FEATURES_MAX = 24  # of a window: those that moved most
+CALM_FEATURES_MAX = 5  # of these, as far as they are far below their thresholds
+CALM = 0.5  # of the threshold
 MAX_BYTES = 300_000
 THOUSAND = 1000
-DROPPED_AT_ONCE = 10  # windows, when there is too much
 
-Move = tuple[int, int, int, bool]
-"""Of a feature in a window: its place in `History.features`, PSI and threshold in thousandths, and whether it drifts."""
+Move = tuple[int, int, bool]
+"""Of a feature in a window: PSI and threshold in thousandths, and whether it drifts."""
 
 
 class Record(ApiModel):
-    """One window. `performance` is that of the season which ends with it; the estimate is of the window alone."""
+    """One window. `performance` is that of the season which ends with it; the estimate is of the window alone.
 
-    number: int
-    start: str
+    `moves` are by feature; the prediction is `drift.PREDICTION`. A feature that is not named was as in the reference, or
+    not among those that moved most.
+    """
+
+    start: str  # stands first in a line
     end: str
+    number: int
     version: str
     rows: int
     labels: int = 0
     judged: bool = True
-    moves: list[Move] = Field(default_factory=list)
     inputs_degraded: bool = False
     performance: PerformanceStatus | None = None
-
-
-class History(ApiModel):
-    """`features` are names; the prediction is `drift.PREDICTION`."""
-
-    features: list[str] = Field(default_factory=list)
-    windows: list[Record] = Field(default_factory=list)
+    moves: dict[str, Move] = Field(default_factory=dict)
 
 
 class Last(ApiModel):
@@ -67,13 +66,17 @@ class Last(ApiModel):
     expected: Reference
 
 
-def read(config_map: Object | None) -> History:
-    """An empty one when there is none, or none that can be understood."""
-    text = _text(config_map, WINDOWS_KEY)
+def read(config_map: Object | None) -> list[Record]:
+    """The oldest first. What cannot be understood is left out."""
+    found = (_record_of(line) for line in _text(config_map, WINDOWS_KEY).splitlines())
+    return [record for record in found if record is not None]
+
+
+def _record_of(line: str) -> Record | None:
     try:
-        return History.model_validate_json(text) if text else History()
+        return Record.model_validate_json(line)
     except ValidationError:
-        return History()
+        return None
 
 
 def read_last(config_map: Object | None) -> Last | None:
@@ -93,64 +96,54 @@ def with_window(config_map: Object | None, closed: Closed, version: str, result:
     last = _json(_last(closed, version, result)) if closed.enough else _text(config_map, LAST_KEY)
     if len(last.encode()) > MAX_BYTES // 2:
         last = ""  # the history is worth more
-    history = _fitting(_added(read(config_map), closed, version, result), MAX_BYTES - len(last.encode()))
+    before = [line for line in _text(config_map, WINDOWS_KEY).splitlines() if line < _begins(closed.start)]
+    lines = [*before[-(WINDOWS_MAX - 1) :], _json(_record(closed, version, result))]
+    history = "".join(f"{line}\n" for line in _newest(lines, MAX_BYTES - len(last.encode())))
     return {WINDOWS_KEY: history, **({LAST_KEY: last} if last else {})}
 
 
-def _added(before: History, closed: Closed, version: str, result: Evaluation) -> History:
-    kept = [record for record in before.windows if record.start < closed.start][-(WINDOWS_MAX - 1) :]
-    features = list(before.features)
-    places = {name: place for place, name in enumerate(features)}
-    for verdict in _worst(result):
-        if verdict.name not in places:
-            places[verdict.name] = len(features)
-            features.append(verdict.name)
-    return _without_unused(features, [*kept, _record(closed, version, result, places)])
+def _begins(start: str) -> str:
+    """A line sorts by its time: nothing before it differs from line to line."""
+    return f'{{"start":"{start}'
 
 
-def _worst(result: Evaluation) -> list[drift.FeatureDrift]:
-    return drift.worst([verdict for verdict in result.moved if verdict.degrees], FEATURES_MAX)
+def _newest(lines: list[str], limit: int) -> Iterable[str]:
+    """As many of the last lines as there is room for."""
+    size = 0
+    for place in range(len(lines) - 1, -1, -1):
+        size += len(lines[place].encode()) + 1
+        if size > limit:
+            return lines[place + 1 :]
+    return lines
 
 
-def _record(closed: Closed, version: str, result: Evaluation, places: dict[str, int]) -> Record:
-    worst = _worst(result) if closed.enough else []
+def _record(closed: Closed, version: str, result: Evaluation) -> Record:
     inputs = any(c.type == "QualityDegraded" and c.status == "True" for c in result.conditions)
     return Record(
-        number=closed.number,
         start=closed.start,
         end=closed.end,
+        number=closed.number,
         version=version,
         rows=closed.counts.rows,
         labels=closed.counts.feedback.rows if closed.counts.feedback else 0,
         judged=closed.enough,
-        moves=[(places[v.name], round(v.psi * THOUSAND), round(v.threshold * THOUSAND), v.drifted) for v in worst],
         inputs_degraded=closed.enough and inputs,
         performance=result.performance,
+        moves=_moves(_worst(result)) if closed.enough else {},
     )
 
 
-def _without_unused(features: Sequence[str], windows: list[Record]) -> History:
-    """Names that no window has any more go, and places move up."""
-    used = sorted({place for record in windows for place, *_ in record.moves if place < len(features)})
-    if len(used) == len(features):
-        return History(features=[*features], windows=windows)
-    now = {before: place for place, before in enumerate(used)}
-    moved = [record.model_copy(update={"moves": _replaced(record.moves, now)}) for record in windows]
-    return History(features=[features[place] for place in used], windows=moved)
+def _moves(worst: list[FeatureDrift]) -> dict[str, Move]:
+    near = [v for place, v in enumerate(worst) if place < CALM_FEATURES_MAX or v.psi > CALM * v.threshold]
+    return {verdict.name: _move(verdict) for verdict in near}
 
 
-def _replaced(moves: list[Move], now: dict[int, int]) -> list[Move]:
-    return [(now[place], psi, threshold, drifts) for place, psi, threshold, drifts in moves if place in now]
+def _move(verdict: FeatureDrift) -> Move:
+    return round(verdict.psi * THOUSAND), round(verdict.threshold * THOUSAND), verdict.drifted
 
 
-def _fitting(history: History, limit: int) -> str:
-    """Without the oldest windows when there is not room for all."""
-    text = _json(history)
-    while len(text.encode()) > limit and len(history.windows) > 1:
-        newer = history.windows[min(DROPPED_AT_ONCE, len(history.windows) - 1) :]
-        history = _without_unused(history.features, newer)
-        text = _json(history)
-    return text
+def _worst(result: Evaluation) -> list[FeatureDrift]:
+    return drift.worst([verdict for verdict in result.moved if verdict.degrees], FEATURES_MAX)
 
 
 def _last(closed: Closed, version: str, result: Evaluation) -> Last:
@@ -169,5 +162,5 @@ def _last(closed: Closed, version: str, result: Evaluation) -> Last:
 
 
 def _json(document: ApiModel) -> str:
-    """Equal documents give equal bytes."""
+    """In one line; equal documents give equal bytes."""
     return document.model_dump_json(by_alias=True, exclude_none=True, exclude_defaults=True)

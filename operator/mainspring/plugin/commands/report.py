@@ -70,7 +70,7 @@ def collect(cluster: Cluster, name: str, now: datetime) -> Sources:
         model=model,
         version=version,
         runs=_runs(cluster, monitor, gaps),
-        history=records.read(kept),
+        windows=tuple(records.read(kept)),
         last=records.read_last(kept),
         gaps=tuple(gaps),
     )

@@ -10,7 +10,7 @@ from mainspring.api.v1alpha1.common import ANNOTATION_PROMOTED_AT, ANNOTATION_RE
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, ModelMonitorStatus
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
-from mainspring.plan.modelmonitor.records import THOUSAND, History, Record
+from mainspring.plan.modelmonitor.records import THOUSAND, Record
 from mainspring.plugin.report import comparison, verdict
 from mainspring.plugin.report.facts import ConditionFacts, Moved, Report, RetrainFacts, WindowFacts
 from mainspring.plugin.report.sources import Sources
@@ -19,7 +19,7 @@ from mainspring.plugin.report.sources import Sources
 def build_report(sources: Sources) -> Report:
     spec = ModelMonitorSpec.model_validate(objects.spec(sources.monitor))
     status = ModelMonitorStatus.model_validate(objects.status(sources.monitor))
-    windows = [*_windows(sources.history)]
+    windows = [_window(record) for record in sources.windows]
     subjects = comparison.subjects(spec, status, sources.last, _drifted(windows))
     retrains = _retrains(status, sources.runs)
     said = verdict.judge(spec, status, subjects, retrains, windows)
@@ -73,19 +73,13 @@ def _judged(sources: Sources) -> str | None:
     return f"window {last.number}, {last.start} to {last.end}, {last.counts.rows} rows" if last else None
 
 
-def _windows(history: History) -> Iterable[WindowFacts]:
-    for record in history.windows:
-        facts = {name: getattr(record, name) for name in Record.model_fields if name != "moves"}
-        yield WindowFacts(**facts, moved=dict(_moved(history, record)))
-
-
-def _moved(history: History, record: Record) -> Iterable[tuple[str, Moved]]:
-    for place, psi, threshold, drifts in record.moves:
-        if place < len(history.features):
-            yield (
-                history.features[place],
-                Moved(psi=psi / THOUSAND, threshold=threshold / THOUSAND, drifted=drifts),
-            )
+def _window(record: Record) -> WindowFacts:
+    facts = {name: getattr(record, name) for name in Record.model_fields if name != "moves"}
+    moved = {
+        name: Moved(psi=psi / THOUSAND, threshold=threshold / THOUSAND, drifted=drifts)
+        for name, (psi, threshold, drifts) in record.moves.items()
+    }
+    return WindowFacts(**facts, moved=moved)
 
 
 def _retrains(status: ModelMonitorStatus, runs: Iterable[Object]) -> list[RetrainFacts]:

@@ -80,17 +80,17 @@ def level(moved: Moved) -> int:
 def _draw_cells(
     frame: Frame, windows: Sequence[WindowFacts], names: Sequence[str], rows: Sequence[float]
 ) -> Iterable[str]:
-    """One path for each shade: a report has thousands of cells."""
+    """One path for each shade: a report has thousands of cells. What a window does not name was as in the reference."""
     shades: dict[int, list[str]] = defaultdict(list)
     drifting: list[str] = []
-    for window in windows:
+    for window in (window for window in windows if window.judged):
         left, right = frame.x(window.start), frame.x(window.end)
         for name, y in zip(names, rows, strict=True):
-            if (moved := window.moved.get(name)) is not None:
-                shades[level(moved)].append(_cell(left, y, right - left))
-                if moved.drifted:
-                    middle = svg.number(y + CELL_HEIGHT / 2)
-                    drifting.append(f"M{svg.number(left)} {middle}H{svg.number(right)}")
+            moved = window.moved.get(name)
+            shades[level(moved) if moved else 0].append(_cell(left, y, right - left))
+            if moved is not None and moved.drifted:
+                middle = svg.number(y + CELL_HEIGHT / 2)
+                drifting.append(f"M{svg.number(left)} {middle}H{svg.number(right)}")
     for shade in sorted(shades):
         yield svg.element("path", d="".join(shades[shade]), class_=f"shade s{shade}")
     if drifting:

@@ -174,7 +174,9 @@ def _drift(report: Report) -> str:
         ("shade s4", "over three times"),
         ("drifting", "drifts: certain, large, and twice in a row"),
     ]
-    text = f"Each row is a feature, each cell a window; the {heatmap.FEATURES_SHOWN} that moved most are shown."
+    shown = heatmap.shown(report)
+    most = "; the features that moved most are shown" if len(shown) == heatmap.FEATURES_SHOWN else ""
+    text = f"Each row is a feature or a prediction, each cell a window{most}."
     plot = _both(lambda width, narrow: heatmap.draw(report, width, narrow))
     return _section("Drift over time", element("p", text), _figure(plot, keys), _drift_table(report))
 

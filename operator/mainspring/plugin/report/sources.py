@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from mainspring.plan.common.objects import Object
-from mainspring.plan.modelmonitor.records import History, Last
+from mainspring.plan.modelmonitor.records import Last, Record
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,6 @@ class Sources:
     model: Object | None = None
     version: Object | None = None
     runs: tuple[Object, ...] = ()  # that the monitor started
-    history: History = field(default_factory=History)
+    windows: tuple[Record, ...] = ()  # the oldest first
     last: Last | None = None
     gaps: tuple[str, ...] = ()
