@@ -6,6 +6,7 @@ runs and versions around it. Counts follow from shares with a little noise, alwa
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,7 @@ from mainspring.plugin.report.sources import Sources
 from tests import builders
 from tests.builders import NOW
 
+SERVICE = builders.stored(builders.service())
 ROWS = 1200  # of a window
 REFERENCE_ROWS = 4000
 MINUTES = 15
@@ -76,10 +78,15 @@ class Life:
 
     @property
     def monitor(self) -> Object:
+        """Valid against the CRD."""
+        return builders.stored(self.manifest, self.status)
+
+    @functools.cached_property
+    def manifest(self) -> dict[str, Any]:
         usual = {"window": {"length": f"{MINUTES}m", "minimumRows": 200}, "season": "2h"}
         if self.regression:
             usual["performance"] = {"metric": "mean_absolute_error", "maximum": 5.0, "minimumLabels": 100}
-        return builders.stored(builders.monitor(**{**usual, **self.spec}), self.status)
+        return builders.stored(builders.monitor(**{**usual, **self.spec}))
 
     def go(
         self,
@@ -174,7 +181,7 @@ class Life:
                 self.history = manifest
 
     def _observed(self, reading: Reading) -> Observed:
-        monitor = self.monitor
+        monitor = {**self.manifest, "status": self.status}  # not checked against the schema until it is asked for
         data = builders.dataset_version("data")
         current = self.versions[self.version - 1]
         return Observed(
@@ -184,7 +191,7 @@ class Life:
             state=states.read(self.memory),
             memory=self.memory,
             history=self.history,
-            service=builders.stored(builders.service(), {"stableVersion": objects.name(current)}),
+            service={**SERVICE, "status": {"stableVersion": objects.name(current)}},
             version=current,
             model=self.model(),
             versions=tuple(self.versions),
