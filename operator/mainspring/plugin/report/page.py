@@ -6,21 +6,19 @@ the cluster is escaped; a policy in the page forbids scripts all the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 from mainspring.plan.statistics.bins import percent
-from mainspring.plugin.report import bars, heatmap, timeline, verdict
+from mainspring.plugin.report import bars, heatmap, markup, timeline, verdict
 from mainspring.plugin.report.facts import Report, Subject, Tone
 from mainspring.plugin.report.svg import element, escaped, readable
 
-WIDE, NARROW = 900.0, 372.0
 PLOTS_SHOWN = 9
 DEFECTS_SHOWN = 20
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 SYMBOLS = {Tone.WELL: "✓", Tone.ATTENTION: "!", Tone.BAD: "✕", Tone.UNKNOWN: "?"}
 NAMES = {Tone.WELL: "All is well", Tone.ATTENTION: "Attention", Tone.BAD: "Trouble", Tone.UNKNOWN: "Not known"}
-SENTENCE_ENDS = (".", "!", "?", ":")
 
 
 def render(report: Report) -> str:
@@ -32,7 +30,7 @@ def render(report: Report) -> str:
         f"<title>{escaped(title)}</title>",
         f"<style>{_styles()}</style>",
     )
-    body = "".join(filter(None, (section(report) for section in SECTIONS)))
+    body = _header(report) + element("main", *(section(report) for section in SECTIONS))
     lines = ("<!doctype html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", body, "</body>", "</html>")
     return "\n".join(lines) + "\n"
 
@@ -48,7 +46,7 @@ def _header(report: Report) -> str:
     description = element("p", escaped(report.description), class_="description") if report.description else ""
     return element(
         "header",
-        element("p", f"Report of {_time(report.generated)}", class_="when"),
+        element("p", f"Report of {markup.time(report.generated)}", class_="when"),
         element("h1", f"Model {escaped(report.model or report.service)}"),
         description,
         element("p", escaped(" · ".join(about)), class_="about"),
@@ -62,23 +60,13 @@ def _verdict(report: Report) -> str:
     columns = element(
         "div", _listed("What changed", report.changed), _listed("What was done about it", report.done), class_="columns"
     )
-    return element(
-        "main",
-        element("section", symbol, said, class_=f"verdict {report.tone.lower()}", aria_label="Verdict"),
-        _tiles(report),
-        columns,
-    )
+    verdict_box = element("section", symbol, said, class_=f"verdict {report.tone.lower()}", aria_label="Verdict")
+    return verdict_box + _tiles(report) + columns
 
 
 def _listed(title: str, sentences: Sequence[str]) -> str:
-    items = "".join(element("li", escaped(_sentence(text))) for text in sentences) or "<li>Nothing.</li>"
+    items = "".join(element("li", escaped(markup.sentence(text))) for text in sentences) or "<li>Nothing.</li>"
     return element("section", element("h2", title), element("ul", items))
-
-
-def _sentence(text: str) -> str:
-    """A feature may be called anything, so the first letter stays as it is."""
-    short = readable(text)
-    return short if short.endswith(SENTENCE_ENDS) else f"{short}."
 
 
 def _tiles(report: Report) -> str:
@@ -114,7 +102,7 @@ def _drift_tile(report: Report) -> Tile | None:
 def _rows_tile(report: Report) -> Tile | None:
     if report.window is None:
         return None
-    return "last window", f"{report.window.rows} rows", f"until {_time_text(report.window.end)}"
+    return "last window", f"{report.window.rows} rows", f"until {markup.time_text(report.window.end)}"
 
 
 def _labels_tile(report: Report) -> Tile | None:
@@ -128,7 +116,7 @@ def _labels_tile(report: Report) -> Tile | None:
 def _version_tile(report: Report) -> Tile | None:
     if report.version is None:
         return None
-    since = f"since {_time_text(report.serving_since)}" if report.serving_since else "serving"
+    since = f"since {markup.time_text(report.serving_since)}" if report.serving_since else "serving"
     return "version", report.version, since
 
 
@@ -152,15 +140,15 @@ def _quality(report: Report) -> str:
         return ""
     if not timeline.has_quality(report):
         text = "No window has a measured value yet: labels have to come in first."
-        return _section("Quality over time", element("p", escaped(text), class_="empty"))
+        return markup.section("Quality over time", element("p", escaped(text), class_="empty"))
     keys = [("measured", "measured from labels, over the season up to then"), ("band", "its 95 % interval")]
     if any(w.performance and w.performance.estimated is not None for w in report.windows):
         keys.append(("estimated", "estimated without labels, for information"))
     keys.append(("bound", f"{verdict.bound(report.asked)} is asked for"))
     if report.retrains:
         keys.append(("flag", "retrain, numbered as in the table below; filled when its version took over"))
-    plot = _both(lambda width, _: timeline.draw_quality(report, width))
-    return _section("Quality over time", _figure(plot, keys), _quality_table(report))
+    plot = markup.both(lambda width, _: timeline.draw_quality(report, width))
+    return markup.section("Quality over time", markup.figure(plot, keys), _quality_table(report))
 
 
 def _drift(report: Report) -> str:
@@ -177,8 +165,8 @@ def _drift(report: Report) -> str:
     shown = heatmap.shown(report)
     most = "; the features that moved most are shown" if len(shown) == heatmap.FEATURES_SHOWN else ""
     text = f"Each row is a feature or a prediction, each cell a window{most}."
-    plot = _both(lambda width, narrow: heatmap.draw(report, width, narrow))
-    return _section("Drift over time", element("p", text), _figure(plot, keys), _drift_table(report))
+    plot = markup.both(lambda width, narrow: heatmap.draw(report, width, narrow))
+    return markup.section("Drift over time", element("p", text), markup.figure(plot, keys), _drift_table(report))
 
 
 def _distributions(report: Report) -> str:
@@ -188,10 +176,10 @@ def _distributions(report: Report) -> str:
     keys = [("reference", "in the reference"), ("now", "in the last judged window")]
     text = f"Compared is {report.judged}, with {report.compared_with}."
     cards = element("div", *(_card(subject) for subject in shown), class_="cards")
-    return _section(
+    return markup.section(
         "Now and in the reference",
         element("p", escaped(readable(text))),
-        _legend(keys),
+        markup.legend(keys),
         cards,
         _subjects_table(report.subjects),
     )
@@ -217,13 +205,13 @@ def _inputs(report: Report) -> str:
         return ""
     if not report.defects:
         text = "No value was missing, unseen in training, or out of its range."
-        return _section("Values that came in wrong", element("p", text))
+        return markup.section("Values that came in wrong", element("p", text))
     rows = [
         (d.column, d.check, percent(d.now), percent(d.reference), percent(d.allowed), "too many" if d.degraded else "")
         for d in report.defects[:DEFECTS_SHOWN]
     ]
     head = ("column", "what", "of rows now", "in the reference", "more are allowed", "")
-    return _section("Values that came in wrong", _table(head, rows, numeric={2, 3, 4}))
+    return markup.section("Values that came in wrong", markup.table(head, rows, numeric={2, 3, 4}))
 
 
 def _retrains(report: Report) -> str:
@@ -232,14 +220,14 @@ def _retrains(report: Report) -> str:
     need = ""
     if report.need is not None:
         told = next((c.message for c in report.conditions if c.type == "RetrainTriggered"), "")
-        text = f"Since {_time_text(report.need.since)} the model should be trained anew ({report.need.reason}). {told}"
-        need = element("p", escaped(_sentence(text)), class_="need")
+        text = f"Since {markup.time_text(report.need.since)} the model should be trained anew ({report.need.reason}). {told}"
+        need = element("p", escaped(markup.sentence(text)), class_="need")
     if not report.retrains:
-        return _section("Retraining", need)
+        return markup.section("Retraining", need)
     rows = [
         (
             str(number),
-            _time_text(told.entry.time),
+            markup.time_text(told.entry.time),
             told.message or str(told.entry.reason),
             told.entry.outcome,
             told.entry.version or "–",
@@ -249,19 +237,19 @@ def _retrains(report: Report) -> str:
         for number, told in enumerate(report.retrains, 1)
     ]
     head = ("", "when", "why", "outcome", "version", "new labelled rows", "TrainingRun")
-    return _section("Retraining", need, _table(head, rows, numeric={5}))
+    return markup.section("Retraining", need, markup.table(head, rows, numeric={5}))
 
 
 def _volume(report: Report) -> str:
     if not report.windows:
         return ""
     keys = [("rows", "predicted rows of a window"), ("rows few", "too few to be judged"), ("labels", "its labels")]
-    plot = _both(lambda width, _: timeline.draw_volume(report, width))
+    plot = markup.both(lambda width, _: timeline.draw_volume(report, width))
     note = ""
     if report.performance is not None and report.performance.biased:
         text = "Labels come much more often for some predictions than for others: the measured quality does not speak for all rows."
         note = element("p", text, class_="need")
-    return _section("Requests and labels", note, _figure(plot, keys))
+    return markup.section("Requests and labels", note, markup.figure(plot, keys))
 
 
 def _details(report: Report) -> str:
@@ -272,21 +260,20 @@ def _details(report: Report) -> str:
         "two windows one after the other. Measured quality is what labels say; the whole 95 % interval has to be on the "
         "wrong side of the bound before anything follows."
     )
-    return _section(
+    return markup.section(
         "Details",
         element("p", reading),
         *(element("p", escaped(note), class_="need") for note in report.notes),
-        _folded("What the monitor says", _table(("condition", "status", "reason", "message"), conditions)),
+        markup.folded("What the monitor says", markup.table(("condition", "status", "reason", "message"), conditions)),
         element(
             "p",
-            f"Made by mainspring {escaped(report.mainspring)} at {_time(report.generated)}. All times are UTC.",
+            f"Made by mainspring {escaped(report.mainspring)} at {markup.time(report.generated)}. All times are UTC.",
             class_="about",
         ),
     )
 
 
 SECTIONS = (
-    _header,
     _verdict,
     _quality,
     _drift,
@@ -298,66 +285,22 @@ SECTIONS = (
 )
 
 
-def _section(title: str, *content: str) -> str:
-    return element("section", element("h2", title), *content)
-
-
-def _both(draw: Callable[[float, bool], str]) -> str:
-    """Once for a wide screen and paper, once for a narrow one: a picture that is shrunk cannot be read."""
-    return element("div", draw(WIDE, False), class_="wide") + element("div", draw(NARROW, True), class_="narrow")
-
-
-def _figure(plot: str, keys: Iterable[tuple[str, str]]) -> str:
-    return element("figure", plot, element("figcaption", _legend(keys)))
-
-
-def _legend(keys: Iterable[tuple[str, str]]) -> str:
-    items = (_key(class_, name) for class_, name in keys)
-    return element("ul", *items, class_="legend")
-
-
-def _key(class_: str, name: str) -> str:
-    return element("li", element("span", class_=f"key {class_}", aria_hidden="true"), escaped(name))
-
-
-def _folded(title: str, content: str) -> str:
-    return element("details", element("summary", escaped(title)), content)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = ()) -> str:
-    right = frozenset(numeric)
-    header = element("thead", element("tr", *_cells("th", head, right)))
-    body = element("tbody", *(element("tr", *_cells("td", row, right)) for row in rows))
-    table = element("table", header, body)
-    return element("div", table, class_="table", tabindex="0", role="group", aria_label="Table")
-
-
-def _cells(tag: str, values: Sequence[str], right: frozenset[int]) -> Iterable[str]:
-    scope = "col" if tag == "th" else None
-    for place, value in enumerate(values):
-        yield element(tag, escaped(value), class_="number" if place in right else None, scope=scope)
-
-
 def _quality_table(report: Report) -> str:
     rows = [
         (
             str(window.number),
-            _time_text(window.end),
+            markup.time_text(window.end),
             window.version,
-            _number(found.value),
-            f"{_number(found.lower)} to {_number(found.upper)}",
-            _number(found.estimated),
+            markup.number(found.value),
+            f"{markup.number(found.lower)} to {markup.number(found.upper)}",
+            markup.number(found.estimated),
             str(found.labels),
         )
         for window in report.windows
         if (found := window.performance) is not None
     ]
     head = ("window", "until", "version", "measured", "95 % interval", "estimated", "labels")
-    return _folded("The same as a table", _table(head, rows, numeric={0, 3, 4, 5, 6}))
-
-
-def _number(value: float | None) -> str:
-    return f"{value:.4g}" if value is not None else "–"
+    return markup.folded("The same as a table", markup.table(head, rows, numeric={0, 3, 4, 5, 6}))
 
 
 def _drift_table(report: Report) -> str:
@@ -367,21 +310,21 @@ def _drift_table(report: Report) -> str:
         found = [(window, window.moved[name]) for window in report.windows if name in window.moved]
         window, highest = max(found, key=lambda pair: pair[1].psi)
         drifting = [w for w, moved in found if moved.drifted]
-        since = _time_text(drifting[0].start) if drifting else "never"
-        until = _time_text(drifting[-1].end) if drifting else ""
+        since = markup.time_text(drifting[0].start) if drifting else "never"
+        until = markup.time_text(drifting[-1].end) if drifting else ""
         rows.append(
             (
                 heatmap.title_of(name),
                 f"{found[-1][1].psi:.3f}",
                 f"{highest.psi:.3f}",
-                _time_text(window.end),
+                markup.time_text(window.end),
                 since,
                 until,
                 str(len(drifting)),
             )
         )
     head = ("feature", "PSI in its last window", "highest PSI", "at", "drifted first", "and last", "windows")
-    return _folded("The same as a table", _table(head, rows, numeric={1, 2, 6}))
+    return markup.folded("The same as a table", markup.table(head, rows, numeric={1, 2, 6}))
 
 
 def _subjects_table(subjects: Sequence[Subject]) -> str:
@@ -392,18 +335,10 @@ def _subjects_table(subjects: Sequence[Subject]) -> str:
             f"{s.threshold:.3f}",
             f"{s.p_value:.2g}",
             "drifts" if s.drifted else "once" if s.exceeds else "no",
-            _time_text(s.since) if s.since else "",
+            markup.time_text(s.since) if s.since else "",
             s.explanation,
         )
         for s in subjects
     ]
     head = ("feature", "PSI", "threshold", "p", "over it", "since", "what moved")
-    return _folded(f"All {len(rows)} as a table", _table(head, rows, numeric={1, 2, 3}))
-
-
-def _time(text: str) -> str:
-    return f'<time datetime="{escaped(text)}">{escaped(_time_text(text))}</time>'
-
-
-def _time_text(text: str) -> str:
-    return readable(text)
+    return markup.folded(f"All {len(rows)} as a table", markup.table(head, rows, numeric={1, 2, 3}))
