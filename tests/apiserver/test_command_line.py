@@ -19,7 +19,7 @@ from mainspring.plan.common import objects
 from mainspring.plugin import cluster as plugin_cluster
 from mainspring.plugin import main
 from mainspring.plugin.errors import NotInstalled
-from tests import cluster, lives
+from tests import builders, cluster, lives
 from tests.apiserver.server import Manifest, Server
 from tests.chart import rendering
 from tests.cluster import command, config, tools
@@ -290,6 +290,17 @@ def test_a_cluster_without_our_kinds_is_told(kubeconfig: Path, monkeypatch: pyte
     for ask in (lambda: connected.get("ModelMonitor", "tumours"), lambda: connected.every("Model")):
         with pytest.raises(NotInstalled, match="is Mainspring installed there"):
             ask()
+
+
+def test_lists_are_read_to_their_end(
+    server: Server, namespace: str, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"model-{number}" for number in range(5)]
+    for name in names:
+        put(server, namespace, builders.model(name))
+    monkeypatch.setattr(plugin_cluster, "PAGE_OBJECTS", 2)
+    connected = plugin_cluster.connect(str(kubeconfig), None, namespace)
+    assert [objects.name(model) for model in connected.every("Model")] == names
 
 
 def account(server: Server, namespace: str, *rules: Manifest) -> str:

@@ -244,6 +244,8 @@ def _volume(report: Report) -> str:
     if not report.windows:
         return ""
     keys = [("rows", "predicted rows of a window"), ("rows few", "too few to be judged"), ("labels", "its labels")]
+    if any(window.inputs_degraded for window in report.windows):
+        keys.append(("wrong", "values came in worse than is allowed"))
     plot = markup.both(lambda width, _: timeline.draw_volume(report, width))
     note = ""
     if report.performance is not None and report.performance.biased:

@@ -13,7 +13,8 @@ from mainspring.plugin.report.svg import Scale
 
 LEFT = 52.0
 QUALITY_HEIGHT = 200.0
-VOLUME_HEIGHT = 90.0
+VOLUME_TOP, VOLUME_HEIGHT = 14.0, 90.0
+WRONG_HEIGHT = 6.0
 VERSIONS_HEIGHT = 18.0
 PADDING = 0.08  # of the range of values, above and below
 LEAST_RANGE = 1e-3
@@ -139,7 +140,7 @@ def draw_volume(report: Report, width: float) -> str:
     """Rows of each window, and in front of them its labels."""
     windows = report.windows
     frame = frames.of_windows(windows, width, LEFT)
-    top, bottom = 8.0, 8.0 + VOLUME_HEIGHT
+    top, bottom = VOLUME_TOP, VOLUME_TOP + VOLUME_HEIGHT
     most = max(max(window.rows, window.labels) for window in windows)
     scale = Scale((0.0, float(max(most, 1))), (bottom, top))
     return svg.picture(
@@ -155,7 +156,9 @@ def draw_volume(report: Report, width: float) -> str:
 
 def describe_volume(report: Report) -> str:
     rows, labels = sum(w.rows for w in report.windows), sum(w.labels for w in report.windows)
-    return f"{len(report.windows)} windows with {rows} predicted rows and {labels} labels"
+    wrong = sum(window.inputs_degraded for window in report.windows)
+    text = f"{len(report.windows)} windows with {rows} predicted rows and {labels} labels"
+    return f"{text}; in {wrong} of them values came in worse than is allowed" if wrong else text
 
 
 def _draw_counts(frame: Frame, scale: Scale) -> Iterable[str]:
@@ -171,6 +174,8 @@ def _draw_window(frame: Frame, scale: Scale, window: WindowFacts) -> Iterable[st
     title = f"window {window.number}, until {window.end}: {window.rows} rows, {window.labels} labels"
     class_ = "rows" if window.judged else "rows few"
     yield svg.rectangle(left, scale(window.rows), width, bottom - scale(window.rows), class_, title)
+    if window.inputs_degraded:
+        yield svg.rectangle(left, 2, width, WRONG_HEIGHT, "wrong", f"{title}; values came in worse than is allowed")
     if window.labels:
         top = scale(window.labels)
         yield svg.rectangle(left + width * 0.25, top, width * 0.5, bottom - top, "labels")
