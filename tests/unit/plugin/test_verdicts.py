@@ -105,6 +105,18 @@ def test_an_open_need_is_told_with_what_it_waits_for(tell: Tell) -> None:
     assert "Dataset tumours" in pending
 
 
+def test_what_is_not_known_is_not_called_nothing(tell: Tell) -> None:
+    assert (tell("fresh").changed, tell("fresh").done) == (["Nothing is known yet"], ["Nothing yet"])
+    assert tell("steady").done == ["Nothing had to be done"]
+
+
+def test_drift_that_starts_nothing_is_explained(tell: Tell) -> None:
+    (done,) = tell("odd").done
+    assert (
+        done == "No retrain was started: it takes PerformanceDegraded over a full season of 2h (spec.retrain.triggers)"
+    )
+
+
 def test_without_a_template_it_is_for_people_to_act() -> None:
     report = build.build_report(Life(spec={"retrain": None}).go(4).sources())
     assert report.done == ["Nothing is done by itself: spec.retrain is not set, so it is for people to act"]

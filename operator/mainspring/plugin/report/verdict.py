@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mainspring.api.v1alpha1.common import Condition
-from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, ModelMonitorStatus, Performance, PerformanceStatus
+from mainspring.api.v1alpha1.modelmonitor import (
+    ModelMonitorSpec,
+    ModelMonitorStatus,
+    Performance,
+    PerformanceStatus,
+    Retrain,
+)
 from mainspring.api.v1alpha1.trainingrun import LESS_IS_BETTER, Metric
 from mainspring.plugin.report.facts import RetrainFacts, Subject, Tone, WindowFacts
 
@@ -228,7 +234,9 @@ def _before(case: _Case) -> Iterable[str]:
         entry = case.retrains[-1].entry
         yield f"Before {promoted} took over: {case.retrains[-1].message} ({entry.champion})"
         yield from _drifted_before(case)
-    if case.status.last_window is not None:
+    if case.status.last_window is None:
+        yield "Nothing is known yet"
+    else:
         yield case.message("DriftDetected") or "nothing is known about drift"
 
 
@@ -250,7 +258,16 @@ def _done(case: _Case) -> Iterable[str]:
     if case.spec.retrain is None:
         yield "Nothing is done by itself: spec.retrain is not set, so it is for people to act"
     elif not case.retrains and case.status.need is None:
-        yield "Nothing had to be done"
+        yield _why_nothing(case, case.spec.retrain)
+
+
+def _why_nothing(case: _Case, asked: Retrain) -> str:
+    if case.status.last_window is None:
+        return "Nothing yet"
+    if not _anything(case):
+        return "Nothing had to be done"
+    wanted = " or ".join(asked.triggers)
+    return f"No retrain was started: it takes {wanted} over a full season of {case.spec.season} (spec.retrain.triggers)"
 
 
 def _retrain(told: RetrainFacts) -> str:
