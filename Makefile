@@ -46,9 +46,12 @@ install: images ## Install or upgrade the release with what was built
 uninstall: venv ## Uninstall the release; user objects and CRDs stay
 	@$(PY) -m tests.demo uninstall
 
-.PHONY: demo demo-down
+.PHONY: demo demo-loop demo-down
 demo: install ## Run the whole loop on real data and show it
 	@$(PY) -m tests.demo run
+
+demo-loop: install ## Let the world change, and watch the loop close by itself (about ten minutes)
+	@$(PY) -m tests.demo loop
 
 demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down

@@ -106,6 +106,8 @@ ACCEPTED = (
     monitor(performance={"metric": "accuracy", "minimum": 0.9}, retrain={"template": {"spec": RUN}}),
     monitor(performance={"metric": "mean_absolute_error", "maximum": 3}, window={"length": "1h"}, season="7d"),
     monitor(retrain={"template": {"spec": RUN}, "triggers": ["DriftDetected"], "budget": {"runs": 1}}, suspend=True),
+    monitor(retrain={"template": {"spec": RUN}, "triggers": ["Schedule", "DriftDetected"], "schedule": "0 3 * * 1"}),
+    monitor(drift={"baseline": "SamePhase"}),
     Case("ModelVersion", {"source": {"parameters": {"a": 1}, "libraries": {"numpy": "2"}}}),
 )
 
@@ -187,6 +189,11 @@ REFUSED = (
     monitor("spec.retrain.template", "Required value", retrain={}),
     monitor("spec.retrain.template.spec", "exactly one of estimator", retrain={"template": {"spec": NO_ESTIMATOR}}),
     monitor("spec.retrain.triggers", retrain={"template": {"spec": RUN}, "triggers": []}),
+    monitor("spec.retrain", "set schedule", retrain={"template": {"spec": RUN}, "triggers": ["Schedule"]}),
+    monitor("spec.retrain", "set schedule", retrain={"template": {"spec": RUN}, "schedule": "0 3 * * 1"}),
+    monitor("spec.retrain.schedule", retrain={"template": {"spec": RUN}, "schedule": "weekly"}),
+    monitor("spec.retrain.maxAttempts", retrain={"template": {"spec": RUN}, "maxAttempts": 0}),
+    monitor("spec.drift.baseline", drift={"baseline": "Yesterday"}),
     monitor("spec.window.minimumRows", window={"minimumRows": 10}),
     monitor("spec.season", season="a day"),
     Case("ModelVersion", {"artifact": {"uri": "s3://b/m"}}, ("spec.artifact.digest", "Required value")),

@@ -1,4 +1,4 @@
-"""`python -m tests.demo install | run | down | uninstall`; the Makefile calls it."""
+"""`python -m tests.demo install | run | loop | down | uninstall`; the Makefile calls it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests import cluster
 from tests.cluster.backend import Backend, choose
 from tests.cluster.errors import ClusterError
 from tests.cluster.progress import say
-from tests.demo import chapters, release
+from tests.demo import chapters, closed_loop, release
 
-SPACES = ("first-loop", "regression")
+SPACES = ("first-loop", "regression", closed_loop.SPACE)
 
 NEXT = """
 The loop has turned once. What to look at next (export KUBECONFIG={kubeconfig}):
@@ -22,13 +22,20 @@ The loop has turned once. What to look at next (export KUBECONFIG={kubeconfig}):
   kubectl port-forward -n first-loop service/tumours 8080 then: curl localhost:8080/v2/models/tumours
   kubectl get --raw /api/v1/namespaces/{namespace}/services/{release}-metrics:metrics/proxy/metrics
 
+  make demo-loop lets the world change, and shows the loop closing by itself (about ten minutes).
   README.md goes on with your own data, your own model and your own cluster.
   make demo-down removes everything again.
 """
 
 
 def main() -> int:
-    commands = {"install": release.install, "uninstall": release.uninstall, "run": run, "down": down}
+    commands = {
+        "install": release.install,
+        "uninstall": release.uninstall,
+        "run": run,
+        "loop": closed_loop.run,
+        "down": down,
+    }
     if len(sys.argv) != 2 or sys.argv[1] not in commands:
         print(f"usage: python -m tests.demo {' | '.join(commands)}", file=sys.stderr)
         return 2

@@ -42,7 +42,7 @@ def follow(namespace: str, cast: Sequence[Character], seconds: float) -> dict[st
         missing = []
         for one in cast:
             obj = get(namespace, one)
-            ready = _condition(obj, "Ready")
+            ready = condition(obj, "Ready")
             line = f"{ready.get('reason', 'Pending')}: {ready.get('message', 'not looked at yet')}"
             if told.get(one) != line:
                 told[one] = line
@@ -51,7 +51,7 @@ def follow(namespace: str, cast: Sequence[Character], seconds: float) -> dict[st
                 done.setdefault(str(one), time.monotonic() - started)
                 continue
             missing.append(str(one))
-            if _condition(obj, "Stalled").get("status") == "True":
+            if condition(obj, "Stalled").get("status") == "True":
                 raise StoryFailed(f"{one} stalled: {line}")
         return f"not ready: {', '.join(missing)}" if missing else None
 
@@ -68,7 +68,8 @@ def get(namespace: str, one: Character) -> Json:
     return found
 
 
-def _condition(obj: Json, kind: str) -> Json:
+def condition(obj: Json, kind: str) -> Json:
+    """Empty while there is none."""
     conditions = (obj.get("status") or {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
 

@@ -39,6 +39,11 @@ def service(name: str = "flowers", model: str = "flowers", **spec: Any) -> Manif
     return manifest("InferenceService", name, {"model": {"name": model}, **spec})
 
 
+def monitor(name: str = "flowers", service: str = "flowers", **spec: Any) -> Manifest:
+    """Reads often, so that a test need not wait."""
+    return manifest("ModelMonitor", name, {"service": service, "interval": "5s", **spec})
+
+
 def version(model: str, number: int, uri: str, digest: str) -> Manifest:
     """A version that a person imports."""
     spec = {"model": model, "number": number, "artifact": {"uri": uri, "digest": digest}}

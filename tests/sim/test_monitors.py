@@ -102,6 +102,8 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
     )
     check_history(sim)
     assert {record.version for record in history(sim)} == {"tumours-v1", "tumours-v2"}
+    for told in ("DriftDetected", "PerformanceDegraded", "RetrainTraining", "RetrainPromoted", "RetrainReplaced"):
+        assert len(sim.events("tumours", told)) == 1, told
     run = sim.get("TrainingRun", retrain["run"])
     assert "accuracy" in objects.annotations_of(run)["mainspring.dev/retrain-message"]
     assert len(sim.made("TrainingRun")) == 2
@@ -144,6 +146,71 @@ def test_drift_retrains_when_it_is_asked_to(watched: Watch) -> None:
     sim.advance(1800)
     assert sim.status("Model", "tumours")["champion"] == "tumours-v2"
     assert sim.status("ModelMonitor", "tumours")["retrains"][0]["reason"] == "DriftDetected"
+
+
+def test_after_a_promotion_the_first_season_that_was_well_is_what_windows_are_compared_with(watched: Watch) -> None:
+    sim = watched()
+    sim.workloads.traffic.mixed = True
+    change(sim)
+    seen: list[tuple[str, bool]] = []
+    for _ in range(40):
+        sim.advance(30)
+        status = sim.status("ModelMonitor", "tumours")
+        if status["version"] == "tumours-v2":
+            seen.append((said(sim, "DriftDetected")[0], "baseline" in status))
+    assert ("True", False) in seen, seen  # against what the new version learned from, the new normal looks different
+    assert seen[-1] == ("False", True), seen
+    baseline = sim.status("ModelMonitor", "tumours")["baseline"]
+    sim.advance(600)
+    assert sim.status("ModelMonitor", "tumours")["baseline"] == baseline
+    assert len(sim.made("TrainingRun")) == 2
+
+
+def test_a_daily_swing_drifts_against_training_but_retrains_nothing(watched: Watch) -> None:
+    asked = builders.monitor()["spec"]["retrain"]
+    sim = watched(season="16m", retrain={**asked, "triggers": ["DriftDetected", "PerformanceDegraded"]})
+    sim.workloads.traffic.swing = 16 * 60.0
+    sim.restart()
+    found = set()
+    for _ in range(96):
+        sim.advance(30)
+        found.add(said(sim, "DriftDetected")[0])
+    assert found == {"True", "False"}
+    assert sim.names("TrainingRun") == ["forest"]
+
+
+def test_the_same_phase_of_a_swing_does_not_drift(served: Simulation) -> None:
+    sim = served
+    sim.workloads.traffic.swing = 16 * 60.0
+    sim.apply(builders.monitor(season="16m", drift={"baseline": "SamePhase"}))
+    sim.advance(600)
+    assert said(sim, "DriftDetected") == ("Unknown", "LearningBaseline")
+    sim.advance(600)
+    for _ in range(64):
+        sim.advance(30)
+        assert said(sim, "DriftDetected") == ("False", "NoDrift"), sim.message(
+            "ModelMonitor", "tumours", "DriftDetected"
+        )
+
+
+def test_a_schedule_retrains_when_there_is_new_data(watched: Watch) -> None:
+    asked = builders.monitor()["spec"]["retrain"]
+    sim = watched(retrain={**asked, "triggers": ["Schedule"], "schedule": "0 */2 * * *"})
+    sim.workloads.runtime.content["tumours"] = "2"
+    sim.advance(3 * 3600)
+    status = sim.status("ModelMonitor", "tumours")
+    (retrain,) = status["retrains"]
+    assert (retrain["reason"], retrain["outcome"]) == ("Schedule", "Promoted")
+    assert "need" not in status
+    assert status["lastScheduleTime"]
+
+
+def test_a_schedule_that_is_no_cron_expression_is_named(served: Simulation) -> None:
+    asked = builders.monitor()["spec"]["retrain"]
+    served.apply(builders.monitor(retrain={**asked, "triggers": ["Schedule"], "schedule": "99 * * * *"}))
+    served.settle()
+    assert said(served, "Stalled") == ("True", "InvalidSchedule")
+    assert "spec.retrain.schedule" in served.message("ModelMonitor", "tumours")
 
 
 def test_a_service_that_does_not_exist_is_waited_for(served: Simulation) -> None:

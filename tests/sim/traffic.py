@@ -38,6 +38,8 @@ class Traffic:
     versions_that_know: set[str] = field(default_factory=set)
     accuracy: tuple[float, float] = (0.95, 0.6)  # of a version that does not know, before and after
     labelled: float = 0.5  # share of rows
+    mixed: bool = False  # a version that knows learned from as many rows of before as of after
+    swing: float = 0.0  # seconds: in the second half of every such time `radius` is as after the change
     down: set[str] = field(default_factory=set)  # services whose pods do not answer
     foreign: bool = False  # another server than ours
     no_profile: bool = False
@@ -67,7 +69,9 @@ class SimServers:
             epoch=objects.uid(pod),
             started=pod["metadata"]["creationTimestamp"],
             rows=total,
-            columns=[ColumnCounts(name="radius", counts=_spread(rows, BINS))],
+            columns=[
+                ColumnCounts(name="radius", counts=_spread(self._swung(pod) if self._traffic.swing else rows, BINS))
+            ],
             prediction=_spread(rows, [(1 - p, p) for p in POSITIVE]),
             predicted=_spread(rows, [(1 - p, p) for p in POSITIVE]),
             feedback=FeedbackCounts(rows=sum(labels), confusion=self._confusion(labels, knows)),
@@ -76,7 +80,10 @@ class SimServers:
     async def reference(self, address: str) -> Reference:
         version = self._version(self._pod(address))
         which = int(version in self._traffic.versions_that_know)
+        shares = BINS[which]
         share = POSITIVE[which]
+        if which and self._traffic.mixed:
+            shares = tuple((old + new) / 2 for old, new in zip(*BINS, strict=True))
         prediction = ReferencePrediction(
             output="predict",
             source="OutOfFold",
@@ -93,7 +100,7 @@ class SimServers:
             reason="the version has no profile.json" if self._traffic.no_profile else None,
             columns=[
                 ReferenceColumn(
-                    name="radius", kind="Float", edges=[1, 2, 3], counts=_spread([REFERENCE_ROWS], [BINS[which]])
+                    name="radius", kind="Float", edges=[1, 2, 3], counts=_spread([REFERENCE_ROWS], [shares])
                 )
             ],
             prediction=prediction,
@@ -124,6 +131,18 @@ class SimServers:
         before = max(0.0, (now if change is None else min(now, change)) - since)
         after = 0.0 if change is None else max(0.0, now - max(change, since))
         return [int(ROWS_PER_SECOND * before), int(ROWS_PER_SECOND * after)]
+
+    def _swung(self, pod: Object) -> list[int]:
+        """In the first halves of the swing, and in the second ones."""
+        period = self._traffic.swing
+        since = (objects.created_at(pod) - EPOCH).total_seconds()
+
+        def late(seconds: float) -> float:
+            return seconds // period * period / 2 + max(0.0, seconds % period - period / 2)
+
+        now = self._server.clock.seconds
+        second = late(now) - late(since)
+        return [int(ROWS_PER_SECOND * part) for part in (now - since - second, second)]
 
     def _confusion(self, labels: list[int], knows: bool) -> list[list[int]]:
         total = [[0, 0], [0, 0]]

@@ -1,7 +1,8 @@
 """ModelMonitor: reads the pods of a service, and finds what a retrain needs.
 
 Its own memory holds what pods said last, so that one that goes away does not take its last counts with it; and the
-references, which never change. Losing either costs little: at most one interval, and one more request.
+references, which never change. Losing either costs little: at most one interval, and one more request. Both are kept as
+JSON: as objects they would take ten times the room, and they are hardly ever looked at.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class ModelMonitorController:
         self._settings = settings
         self._servers = asked
         self._slots = asyncio.Semaphore(READ_AT_ONCE)
-        self._references: dict[str, Reference] = {}
-        self._last: dict[str, dict[str, Snapshot]] = {}  # by the monitor's uid, by pod
+        self._references: dict[str, str] = {}
+        self._last: dict[Ref, dict[str, str]] = {}  # by monitor, by pod
 
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
@@ -74,6 +75,7 @@ class ModelMonitorController:
         obj = self._store.get(key)
         if obj is None:
             COLLECTOR.forget(key)
+            self._last.pop(key, None)
             return None
         spec = ModelMonitorSpec.model_validate(objects.spec(obj))
         service = self._store.get(Ref("InferenceService", key.namespace, spec.service))
@@ -146,10 +148,12 @@ class ModelMonitorController:
         state: states.State | None,
     ) -> dict[str, Snapshot]:
         """What those said last that were counted and are no longer there."""
-        last = self._last.get(objects.uid(obj), {})
-        self._last[objects.uid(obj)] = {name: known for name, known in last.items() if name in pods} | dict(snapshots)
-        seen = state.seen if state else {}
-        return {name: last.get(name, known) for name, known in seen.items() if name not in pods}
+        monitor = objects.ref(obj)
+        last = self._last.get(monitor, {})
+        said = {name: found.model_dump_json(by_alias=True) for name, found in snapshots.items()}
+        self._last[monitor] = {name: known for name, known in last.items() if name in pods} | said
+        gone = {name: known for name, known in (state.seen if state else {}).items() if name not in pods}
+        return {n: Snapshot.model_validate_json(last[n]) if n in last else known for n, known in gone.items()}
 
     async def _snapshot(self, pod: Object) -> Snapshot | servers.ServerError:
         try:
@@ -161,15 +165,15 @@ class ModelMonitorController:
     async def _reference(self, pods: Mapping[str, Object], snapshots: Mapping[str, Snapshot]) -> Reference | None:
         """Of any pod that answered: they all serve the same version."""
         for name, snapshot in snapshots.items():
-            if snapshot.digest in self._references:
-                return self._references[snapshot.digest]
+            if known := self._references.get(snapshot.digest):
+                return Reference.model_validate_json(known)
             try:
                 found = await self._servers.reference(_address(pods[name]))
             except servers.ServerError:
                 continue
             if len(self._references) >= REFERENCES_MAX:
                 self._references.clear()
-            self._references[snapshot.digest] = found
+            self._references[snapshot.digest] = found.model_dump_json(by_alias=True)
             return found
         return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -171,12 +170,11 @@ def test_it_says_what_was_compared(tell: Tell) -> None:
     assert tell("fresh").compared_with == "nothing yet"
 
 
-def test_a_reference_that_was_replaced_is_named() -> None:
-    sources = Life().go(3).sources()
-    season: dict[str, Any] = {"start": builders.at(0), "end": builders.at(60), "rows": 777}
-    monitor = {**sources.monitor, "status": {**objects.status(sources.monitor), "baseline": season}}
-    report = build.build_report(replace(sources, monitor=monitor))
-    assert report.compared_with.startswith("the season from 2025-06-02T08:00:00Z to 2025-06-02T09:00:00Z (777 rows)")
+def test_a_reference_that_was_replaced_is_named(tell: Tell) -> None:
+    """After a promotion the first season that was found well takes the place of the reference rows."""
+    assert tell("recovered").compared_with == (
+        "the season from 2025-06-03T04:30:00Z to 2025-06-03T06:30:00Z (11874 rows), whose predictions were found to be good"
+    )
 
 
 def test_a_gap_is_told() -> None:

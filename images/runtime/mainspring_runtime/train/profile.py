@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,16 @@ class Watched:
 
 
 def build(
-    columns: Sequence[DatasetColumn], train: Scored, others: Sequence[Scored], watched: Watched | None
+    columns: Sequence[DatasetColumn],
+    train: Scored,
+    others: Sequence[Scored],
+    watched: Watched | None,
+    importances: Mapping[str, float] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The content of `profile.json`. Without predictions of training rows, those of the others take their place."""
+    """The content of `profile.json`. Without predictions of training rows, those of the others take their place.
+
+    `importances`: the greater, the sooner a column is shown where not all can be.
+    """
     recent = newest([train, *others])
     newer = {} if recent is None else {"newest": recent}
     rows = {name: scored.rows for name, scored in ({"train": train} | newer).items()}
@@ -63,7 +71,9 @@ def build(
         "format": FORMAT,
         "rows": {name: len(scored) for name, scored in rows.items()},
         "features": [
-            _feature(column, {name: scored.columns[column.name] for name, scored in rows.items()}) for column in columns
+            _feature(column, {name: scored.columns[column.name] for name, scored in rows.items()})
+            | ({"importance": importances[column.name]} if column.name in importances else {})
+            for column in columns
         ],
         "prediction": _prediction({"train": predicted} | newer, watched, "HeldOut" if held_out else "OutOfFold"),
     }

@@ -11,7 +11,7 @@ from mainspring_runtime.model.encoding import Array, Columns
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.sklearn_model import decide
 from mainspring_runtime.prepared import PreparedDataset
-from mainspring_runtime.train import profile
+from mainspring_runtime.train import importance, profile
 from mainspring_runtime.train.profile import Scored, Watched
 from mainspring_runtime.train.splits import Splits
 from mainspring_runtime.train.training import Trained
@@ -25,7 +25,8 @@ def describe(trained: Trained, dataset: PreparedDataset, splits: Splits, tested:
     if splits.validation is not None and len(splits.validation):
         found = predicting.outputs(trained.predictor, splits.validation.columns)
         others.append(Scored(splits.validation, of(document, found)))
-    return profile.build(dataset.features, train, others, watched(document))
+    importances = _importances(trained.predictor, splits)
+    return profile.build(dataset.features, train, others, watched(document), importances)
 
 
 def describe_foreign(predictor: Predictor | None, dataset: PreparedDataset, splits: Splits) -> dict[str, Any]:
@@ -36,7 +37,14 @@ def describe_foreign(predictor: Predictor | None, dataset: PreparedDataset, spli
         return profile.build(dataset.features, train, [Scored(rows, None) for rows in held], None)
     document = predictor.document
     others = [Scored(rows, of(document, predicting.outputs(predictor, rows.columns))) for rows in held]
-    return profile.build(dataset.features, train, others, watched(document))
+    return profile.build(dataset.features, train, others, watched(document), _importances(predictor, splits))
+
+
+def _importances(predictor: Predictor, splits: Splits) -> dict[str, float]:
+    """Of the training rows: test rows are read once, by the evaluation."""
+    return importance.by_column(
+        lambda columns: of(predictor.document, predicting.outputs(predictor, columns)), splits.train.columns
+    )
 
 
 def watched(document: ModelDocument) -> Watched:

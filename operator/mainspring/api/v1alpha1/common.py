@@ -77,6 +77,8 @@ Uri = Annotated[str, Field(min_length=1, max_length=1024)]
 Image = Annotated[str, Field(min_length=1, max_length=512)]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
+Cron = Annotated[str, Field(min_length=9, max_length=128, pattern=r"^\S+\s+\S+\s+\S+\s+\S+\s+\S+$")]
+TimeZone = Annotated[str, Field(max_length=64)]
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
 Quantity = Annotated[
     str | int,

@@ -11,6 +11,7 @@ from mainspring.api.v1alpha1.common import (
     ApiModel,
     Column,
     ColumnName,
+    Cron,
     Duration,
     Kind,
     Name,
@@ -21,6 +22,7 @@ from mainspring.api.v1alpha1.common import (
     Sql,
     StatusBase,
     Time,
+    TimeZone,
     Uri,
     VersionName,
     exactly_one,
@@ -195,16 +197,8 @@ class Split(ApiModel):
 
 
 class Refresh(ApiModel):
-    schedule: Annotated[
-        str,
-        Field(
-            min_length=9,
-            max_length=128,
-            pattern=r"^\S+\s+\S+\s+\S+\s+\S+\s+\S+$",
-            description="Five-field cron expression.",
-        ),
-    ]
-    time_zone: Annotated[str, Field(max_length=64, description="IANA time zone.")] = "UTC"
+    schedule: Annotated[Cron, Field(description="Five-field cron expression.")]
+    time_zone: Annotated[TimeZone, Field(description="IANA time zone.")] = "UTC"
 
 
 class DatasetSpec(ApiModel):

@@ -11,6 +11,7 @@ from mainspring.api.v1alpha1.common import (
     ApiModel,
     Column,
     ColumnName,
+    Cron,
     Duration,
     Kind,
     Name,
@@ -18,6 +19,7 @@ from mainspring.api.v1alpha1.common import (
     StatusBase,
     Text,
     Time,
+    TimeZone,
     VersionName,
     unique_by,
     validations,
@@ -44,6 +46,11 @@ class Sensitivity(StrEnum):
     HIGH = "High"
 
 
+class Baseline(StrEnum):
+    TRAINING = "Training"
+    SAME_PHASE = "SamePhase"
+
+
 class Drift(ApiModel):
     """When a feature or the prediction counts as drifted; see the guide for the rule."""
 
@@ -51,6 +58,12 @@ class Drift(ApiModel):
         Sensitivity,
         Field(description="The population stability index that must be exceeded: Low 0.2, Normal 0.1, High 0.05."),
     ] = Sensitivity.NORMAL
+    baseline: Annotated[
+        Baseline,
+        Field(
+            description="What a window is compared with. Training: the reference rows of the version; after a promotion, once, the first season whose measured quality passed. SamePhase: the same part of the first such season, as the same hours of a day."
+        ),
+    ] = Baseline.TRAINING
     exclude: Annotated[list[ColumnName] | None, Field(max_length=200, description="Features not to look at.")] = None
 
 
@@ -92,6 +105,7 @@ class Performance(ApiModel):
 class RetrainTrigger(StrEnum):
     PERFORMANCE_DEGRADED = "PerformanceDegraded"
     DRIFT_DETECTED = "DriftDetected"
+    SCHEDULE = "Schedule"
 
 
 class RunTemplate(ApiModel):
@@ -109,15 +123,28 @@ class Budget(ApiModel):
 class Retrain(ApiModel):
     """A trigger opens a need. A run starts once there is something new to learn from."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "has(self.schedule) == self.triggers.exists(t, t == 'Schedule')",
+                "message": "set schedule, and name Schedule among the triggers: both or neither",
+            },
+        )
+    )
+
     triggers: Annotated[
         list[RetrainTrigger],
         Field(
             min_length=1,
-            max_length=2,
+            max_length=3,
             json_schema_extra={"x-kubernetes-list-type": "set"},
             description="What opens a need. Drift alone does not, unless it stands here.",
         ),
     ] = [RetrainTrigger.PERFORMANCE_DEGRADED]
+    schedule: Annotated[
+        Cron | None, Field(description="When the trigger Schedule opens a need: a five-field cron expression.")
+    ] = None
+    time_zone: Annotated[TimeZone, Field(description="IANA time zone of the schedule.")] = "UTC"
     template: Annotated[RunTemplate, Field(description="What to run.")]
     minimum_new_rows: Annotated[
         int,
@@ -131,6 +158,12 @@ class Retrain(ApiModel):
     )
     cooldown: Annotated[Duration, Field(description="Pause after the end of a run.")] = "6h"
     budget: Annotated[Budget, Field(description="A limit for all runs of this monitor.")] = Budget()
+    max_attempts: Annotated[
+        int,
+        Field(
+            ge=1, le=100, description="Runs for one need that may fail or be no better, before a person has to look."
+        ),
+    ] = 5
 
 
 class ModelMonitorSpec(ApiModel):
@@ -183,6 +216,14 @@ class PerformanceStatus(ApiModel):
     estimated_upper: Annotated[float | None, Field(description="Upper end of its interval.")] = None
 
 
+class BaselineStatus(ApiModel):
+    """The season that windows are compared with, in place of the version's reference rows."""
+
+    start: Annotated[Time, Field(description="Of the season.")]
+    end: Annotated[Time, Field(description="Of the season.")]
+    rows: Annotated[int, Field(description="Predicted rows.")]
+
+
 class Need(ApiModel):
     """Why the model should be trained anew."""
 
@@ -216,9 +257,15 @@ class ModelMonitorStatus(StatusBase):
         list[FeatureStatus] | None,
         Field(max_length=FEATURES_MAX, json_schema_extra=unique_by("name"), description="The ten that moved most."),
     ] = None
+    baseline: Annotated[
+        BaselineStatus | None, Field(description="Absent while windows are compared with the reference rows.")
+    ] = None
     performance: Annotated[PerformanceStatus | None, Field(description="Measured, and estimated.")] = None
     lost_rows_at_most: Annotated[
         int | None, Field(description="Rows that pods may have counted after they were read last, at the usual rate.")
+    ] = None
+    last_schedule_time: Annotated[
+        Time | None, Field(description="The tick of the schedule that was answered last.")
     ] = None
     need: Annotated[Need | None, Field(description="Open while the model should be trained anew.")] = None
     retrains: Annotated[list[RetrainEntry] | None, Field(max_length=RETRAINS_MAX, description="The last twenty.")] = (

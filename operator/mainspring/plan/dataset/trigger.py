@@ -7,13 +7,10 @@ so that a preparation is neither lost nor done twice.
 from __future__ import annotations
 
 from datetime import datetime
-from zoneinfo import ZoneInfo
-
-from croniter import croniter
 
 from mainspring.api.v1alpha1.common import ANNOTATION_REFRESH
-from mainspring.api.v1alpha1.dataset import DatasetSpec, Refresh
-from mainspring.plan.common import objects
+from mainspring.api.v1alpha1.dataset import DatasetSpec
+from mainspring.plan.common import cron, objects
 from mainspring.plan.common.objects import Object
 
 # Changing these does not change the data.
@@ -36,31 +33,15 @@ def last_tick(obj: Object, spec: DatasetSpec, now: datetime) -> datetime | None:
     """The newest scheduled time after the Dataset was made; missed ones count once."""
     if spec.refresh is None:
         return None
-    tick: datetime = croniter(spec.refresh.schedule, _local(spec.refresh, now), second_at_beginning=False).get_prev(
-        datetime
-    )
+    tick = cron.last_tick(spec.refresh.schedule, spec.refresh.time_zone, now)
     return tick if tick > objects.created_at(obj) else None
 
 
 def next_tick(spec: DatasetSpec, now: datetime) -> datetime | None:
-    if spec.refresh is None:
-        return None
-    tick: datetime = croniter(spec.refresh.schedule, _local(spec.refresh, now)).get_next(datetime)
-    return tick
+    return cron.next_tick(spec.refresh.schedule, spec.refresh.time_zone, now) if spec.refresh else None
 
 
 def problem(spec: DatasetSpec) -> str | None:
     """What is wrong with spec.refresh, as a sentence."""
-    if spec.refresh is None:
-        return None
-    if not croniter.is_valid(spec.refresh.schedule):
-        return f'spec.refresh.schedule "{spec.refresh.schedule}" is not a cron expression: use five fields such as "0 3 * * *"'
-    try:
-        ZoneInfo(spec.refresh.time_zone)
-    except (KeyError, ValueError):
-        return f'spec.refresh.timeZone "{spec.refresh.time_zone}" is not a known time zone: use a name such as Europe/Berlin'
-    return None
-
-
-def _local(refresh: Refresh, now: datetime) -> datetime:
-    return now.astimezone(ZoneInfo(refresh.time_zone))
+    refresh = spec.refresh
+    return cron.problem("spec.refresh", refresh.schedule, refresh.time_zone) if refresh else None

@@ -13,7 +13,7 @@ from mainspring.api.v1alpha1.common import (
     LABEL_MONITOR,
     NAME_MAX,
 )
-from mainspring.api.v1alpha1.modelmonitor import Need, Retrain
+from mainspring.api.v1alpha1.modelmonitor import Need, Retrain, RetrainTrigger
 from mainspring.plan.common import objects, pods
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.plan import Patch, annotate
@@ -43,7 +43,7 @@ def labels(monitor: Object) -> dict[str, str]:
 
 def build_memory(monitor: Object, state: State) -> Manifest:
     name = memory_name(objects.name(monitor))
-    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), data={states.KEY: states.write(state)})
+    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), binaryData={states.KEY: states.write(state)})
 
 
 def build_history(monitor: Object, before: Object | None, closed: Closed, version: str, result: Evaluation) -> Manifest:
@@ -58,8 +58,9 @@ def build_run(monitor: Object, asked: Retrain, need: Need, dataset_version: Obje
     version = objects.name(dataset_version)
     spec = asked.template.spec.to_dict()
     spec["dataset"] = {**spec["dataset"], "version": version}
-    # Judged where the change is: on the newest rows, and only a proof will do.
-    spec["mustImprove"] = True
+    if need.reason is not RetrainTrigger.SCHEDULE:
+        # Judged where the change is: on the newest rows, and only a proof will do.
+        spec["mustImprove"] = True
     run = pods.child(monitor, API_VERSION, "TrainingRun", _run_name(monitor, need, version), labels(monitor), spec=spec)
     run["metadata"]["annotations"] = {
         ANNOTATION_RETRAIN_REASON: need.reason,

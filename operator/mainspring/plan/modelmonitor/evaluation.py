@@ -16,12 +16,14 @@ from mainspring.api.v1alpha1.modelmonitor import (
 )
 from mainspring.plan.common import objects
 from mainspring.plan.common.conditions import Condition
+from mainspring.plan.modelmonitor import baseline
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.state import Part, State, Streak
 from mainspring.plan.modelmonitor.windows import Closed
-from mainspring.plan.statistics import counts, coverage, drift, estimate, performance, quality
+from mainspring.plan.statistics import coverage, drift, estimate, performance, quality
 from mainspring.plan.statistics.counts import WindowCounts
 from mainspring.plan.statistics.drift import FeatureDrift
+from mainspring.plan.statistics.quality import Finding
 
 SHOWN = 3  # features and defects that a message names
 
@@ -30,9 +32,10 @@ SHOWN = 3  # features and defects that a message names
 class Evaluation:
     """`evidence` holds what calls for a retrain by itself, over a full season, each with its sentence."""
 
-    state: State  # with the streaks and the season after this window
+    state: State  # with the streaks, the season and the baseline after this window
     moved: tuple[FeatureDrift, ...]
     expected: Reference  # what the window was compared with
+    findings: tuple[Finding, ...]  # of inputs, always against the reference rows
     features: tuple[FeatureStatus, ...]
     drifted: int
     performance: PerformanceStatus | None
@@ -46,37 +49,47 @@ def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Re
     season_seconds = objects.parse_duration(spec.season).total_seconds()
     part = Part(start=closed.start, end=closed.end, counts=closed.counts)
     season = states.with_part(state.season, part, season_seconds)
-    whole = counts.added(*(p.counts for p in season))
-    covers = states.covered_seconds(season) >= season_seconds
-    moved = _drift(spec, state, closed, reference)
-    lasting = _lasting(spec, whole, reference) if covers else []
+    whole = states.together(season)
+    full = season if states.covered_seconds(season) >= season_seconds else []
     measured = _measure(spec.performance, whole, reference)
-    evidence, recovered = _evidence(lasting, measured, covers)
+    settled = baseline.settled(spec, state, full, measured)
+    after = state.model_copy(update={"season": season, "baseline": settled})
+    learning = baseline.is_learning(spec, after)
+    findings = _findings(spec, closed.counts, reference)
+    expected = baseline.for_window(spec, after, closed, reference)
+    moved = () if learning else _drift(spec, after, closed, expected)
+    evidence, recovered = _evidence(_lasting(spec, after, whole, reference), measured, bool(full), learning)
     streaks = {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
     shown = [v for v in moved if v.degrees]
     return Evaluation(
-        state=state.model_copy(update={"season": season, "streaks": streaks}),
+        state=after.model_copy(update={"streaks": streaks}),
         moved=moved,
-        expected=reference,
+        expected=expected,
+        findings=findings,
         features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
         drifted=sum(v.drifted for v in moved),
         performance=_performance_status(spec.performance, whole, closed.counts, reference, measured),
-        conditions=(_drift_condition(moved), _quality_condition(spec, closed.counts, reference), *_measured(measured)),
+        conditions=(
+            _drift_condition(spec, after, moved),
+            _quality_condition(findings),
+            *_measured(measured),
+        ),
         evidence=evidence,
         recovered=recovered,
     )
 
 
-def _drift(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference) -> tuple[FeatureDrift, ...]:
+def _drift(spec: ModelMonitorSpec, state: State, closed: Closed, expected: Reference) -> tuple[FeatureDrift, ...]:
     before = {name: drift.Streak(s.since, s.windows) for name, s in state.streaks.items()}
     floor = drift.FLOORS[spec.drift.sensitivity]
-    return drift.judge(reference, closed.counts, before, closed.start, floor, spec.drift.exclude or ())
+    return drift.judge(expected, closed.counts, before, closed.start, floor, spec.drift.exclude or ())
 
 
-def _lasting(spec: ModelMonitorSpec, whole: WindowCounts, reference: Reference) -> list[FeatureDrift]:
+def _lasting(spec: ModelMonitorSpec, state: State, whole: WindowCounts, reference: Reference) -> list[FeatureDrift]:
     """What is different over the whole season: swings within it cancel out."""
     floor = drift.FLOORS[spec.drift.sensitivity]
-    verdicts = drift.judge(reference, whole, {}, "", floor, spec.drift.exclude or ())
+    expected = baseline.for_season(spec, state, reference)
+    verdicts = drift.judge(expected, whole, {}, "", floor, spec.drift.exclude or ())
     return [v for v in verdicts if v.exceeds]
 
 
@@ -89,13 +102,15 @@ def _measure(wanted: Performance | None, whole: WindowCounts, reference: Referen
 
 
 def _evidence(
-    lasting: list[FeatureDrift], measured: performance.Performance | None, covers: bool
+    lasting: list[FeatureDrift], measured: performance.Performance | None, covers: bool, learning: bool
 ) -> tuple[dict[RetrainTrigger, str], frozenset[RetrainTrigger]]:
     if not covers:
         return {}, frozenset()
     evidence: dict[RetrainTrigger, str] = {}
     recovered: set[RetrainTrigger] = set()
-    if lasting:
+    if learning:
+        pass  # nobody knows yet what is normal
+    elif lasting:
         evidence[RetrainTrigger.DRIFT_DETECTED] = _named(v.explanation for v in drift.worst(lasting, SHOWN))
     else:
         recovered.add(RetrainTrigger.DRIFT_DETECTED)
@@ -123,7 +138,13 @@ def _named(texts: Iterable[str]) -> str:
     return "; ".join(texts)
 
 
-def _drift_condition(moved: tuple[FeatureDrift, ...]) -> Condition:
+def _drift_condition(spec: ModelMonitorSpec, state: State, moved: tuple[FeatureDrift, ...]) -> Condition:
+    if baseline.is_learning(spec, state):
+        text = (
+            f"waits for a full season of {spec.season} (spec.season) to compare with (spec.drift.baseline: SamePhase)"
+        )
+        proved = " whose measured quality passes" if spec.performance else ""
+        return Condition("DriftDetected", "Unknown", "LearningBaseline", f"{text}{proved}")
     drifted = [v for v in moved if v.drifted]
     if not drifted:
         return Condition("DriftDetected", "False", "NoDrift", f"none of {len(moved)} features and predictions drifts")
@@ -132,10 +153,13 @@ def _drift_condition(moved: tuple[FeatureDrift, ...]) -> Condition:
     return Condition("DriftDetected", "True", "FeaturesDrifted", f"{text}{more}")
 
 
-def _quality_condition(spec: ModelMonitorSpec, window: WindowCounts, reference: Reference) -> Condition:
+def _findings(spec: ModelMonitorSpec, window: WindowCounts, reference: Reference) -> tuple[Finding, ...]:
     limits = spec.quality
     allowed = quality.Allowed(limits.max_missing_increase, limits.max_unseen_categories, limits.max_out_of_range)
-    findings = quality.judge(reference, window, allowed, spec.drift.exclude or ())
+    return quality.judge(reference, window, allowed, spec.drift.exclude or ())
+
+
+def _quality_condition(findings: tuple[Finding, ...]) -> Condition:
     bad = sorted((f for f in findings if f.degraded), key=lambda f: f.allowed - f.least)
     if not bad:
         return Condition("QualityDegraded", "False", "WithinLimits", "inputs are as good as the reference rows")

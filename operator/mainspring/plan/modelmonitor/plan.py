@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import Need, WindowStatus
-from mainspring.plan.common import conditions, objects
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Need, RetrainTrigger, WindowStatus
+from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.modelmonitor import builders, evaluation, history, retraining, windows
+from mainspring.plan.modelmonitor import baseline, builders, evaluation, history, retraining, windows
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.observed import Observed
@@ -29,7 +29,7 @@ from mainspring.plan.modelmonitor.windows import Closed, Read
 
 LEAVING_SECONDS = 2.0
 KEPT = ("DriftDetected", "QualityDegraded", "PerformanceDegraded", "DataSufficient")
-KEPT_FIELDS = ("lastWindow", "drifted", "features", "performance", "lostRowsAtMost", "need")
+KEPT_FIELDS = ("lastWindow", "drifted", "features", "baseline", "performance", "lostRowsAtMost", "need")
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,17 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
         return _say(
             observed, now, conditions.ready("Suspended", "spec.suspend is true: set it to false to go on"), None
         )
-    if problem := _problem(observed):
+    if problem := _wrong_schedule(observed.spec) or _problem(observed):
         return _say(observed, now, problem, interval)
     return _step(observed, now, interval)
+
+
+def _wrong_schedule(spec: ModelMonitorSpec) -> Verdict | None:
+    asked = spec.retrain
+    if asked is None or asked.schedule is None:
+        return None
+    problem = cron.problem("spec.retrain", asked.schedule, asked.time_zone)
+    return conditions.stalled("InvalidSchedule", problem) if problem else None
 
 
 def _problem(observed: Observed) -> Verdict | None:
@@ -90,7 +98,7 @@ def _step(observed: Observed, now: datetime, interval: float) -> Plan:
         step = _Step(observed, now, version, windows.advance(state, observed.reading, observed.spec, now))
     if step.read.closed is not None:
         step = _judged(step, step.read.closed)
-    if step.read.keep and len(states.write(step.read.state).encode()) > states.MAX_BYTES:
+    if step.read.keep and len(states.write(step.read.state)) > states.MAX_BYTES:
         return _say(observed, now, _too_large(observed), interval)
     return _plan(step, interval)
 
@@ -113,9 +121,12 @@ def _plan(step: _Step, interval: float) -> Plan:
     observed, now = step.observed, step.now
     well = step.result.recovered if step.result else frozenset()
     before = known_need(observed)
-    need = retraining.open_need(observed, before, step.result.evidence if step.result else {}, step.version, now)
+    tick = retraining.due(observed, now)
+    need = retraining.open_need(observed, before, _evidence(step, tick), step.version, now)
     decision = retraining.decide(observed, need, step.version, well, now)
     facts = _facts(step) | {"need": decision.need.to_dict() if decision.need else None}
+    if tick is not None:
+        facts["lastScheduleTime"] = objects.format_time(tick)
     extra = (*_judgements(step), _retrain_condition(decision))
     status = conditions.build_status(observed.object, _verdict(step), now, facts, extra)
     pause = LEAVING_SECONDS if observed.reading.leaving else interval
@@ -124,9 +135,17 @@ def _plan(step: _Step, interval: float) -> Plan:
         patch=_refresh(observed, decision),
         status=status,
         status_first=True,
-        events=_events(observed, decision, before),
+        events=(*_findings(step), *_events(observed, decision, before)),
         requeue_after=min(pause, decision.again or pause),
     )
+
+
+def _evidence(step: _Step, tick: datetime | None) -> dict[RetrainTrigger, str]:
+    found = step.result.evidence if step.result else {}
+    asked = (
+        {RetrainTrigger.SCHEDULE: f"spec.retrain.schedule asks for it ({objects.format_time(tick)})"} if tick else {}
+    )
+    return found | asked
 
 
 def known_need(observed: Observed) -> Need | None:
@@ -164,7 +183,10 @@ def _refresh(observed: Observed, decision: Decision) -> tuple[Patch, ...]:
 def _verdict(step: _Step) -> Verdict:
     """Whether the monitor works. What it finds does not make it not ready."""
     reading = step.observed.reading
-    pods = f"{len(reading.snapshots)} pods of ModelVersion {step.version} are read"
+    count = len(reading.snapshots)
+    pods = (
+        f"{count} {'pod' if count == 1 else 'pods'} of ModelVersion {step.version} {'is' if count == 1 else 'are'} read"
+    )
     if reading.silent:
         silent = "; ".join(f"{pod}: {why}" for pod, why in sorted(reading.silent.items())[:3])
         pods += f", {len(reading.silent)} do not answer ({silent})"
@@ -177,6 +199,7 @@ def _facts(step: _Step) -> dict[str, Any]:
     observed, result = step.observed, step.result
     facts = {} if _is_new(step) else {key: objects.status(observed.object).get(key) for key in KEPT_FIELDS}
     facts |= {"version": step.version, "pods": len(observed.reading.snapshots)}
+    facts["lastScheduleTime"] = objects.status(observed.object).get("lastScheduleTime")
     entries = history.entries(observed.runs, observed.versions)
     facts["lostRowsAtMost"] = step.read.state.lost or None
     facts["retrains"] = [entry.to_dict() for entry in entries] or None
@@ -186,6 +209,8 @@ def _facts(step: _Step) -> dict[str, Any]:
     if step.read.closed.enough:
         facts["drifted"] = result.drifted
         facts["features"] = [feature.to_dict() for feature in result.features] or None
+    found = baseline.described(observed.spec, step.read.state)
+    facts["baseline"] = found.to_dict() if found else None
     facts["performance"] = result.performance.to_dict() if result.performance else None
     return facts
 
@@ -242,7 +267,23 @@ def _events(observed: Observed, decision: Decision, before: Need | None) -> tupl
     return (Event(f"Retrain{decision.reason}", decision.message),)
 
 
+def _findings(step: _Step) -> tuple[Event, ...]:
+    """What a window found, when it was not so before; and that it is over."""
+    found = step.result.conditions if step.result and step.read.closed and step.read.closed.enough else ()
+    return tuple(event for condition in found for event in _finding(step.observed, condition))
+
+
+def _finding(observed: Observed, now: Condition) -> tuple[Event, ...]:
+    before = (objects.condition(observed.object, now.type) or {}).get("status")
+    if now.status == "True" and before != "True":
+        return (Event(now.type, now.message, "Warning"),)
+    return (Event(f"{now.type}Over", now.message),) if (before, now.status) == ("True", "False") else ()
+
+
 def _say(observed: Observed, now: datetime, verdict: Verdict, again: float | None) -> Plan:
-    facts = {key: objects.status(observed.object).get(key) for key in (*KEPT_FIELDS, "version", "retrains")}
+    facts = {
+        key: objects.status(observed.object).get(key)
+        for key in (*KEPT_FIELDS, "version", "retrains", "lastScheduleTime")
+    }
     extra = conditions.kept(observed.object, *KEPT, "RetrainTriggered")
     return Plan(status=conditions.build_status(observed.object, verdict, now, facts, extra), requeue_after=again)

@@ -22,6 +22,7 @@ from mainspring.plan.modelmonitor.windows import Closed
 from mainspring.plan.statistics import drift
 from mainspring.plan.statistics.counts import WindowCounts
 from mainspring.plan.statistics.drift import FeatureDrift
+from mainspring.plan.statistics.quality import Finding
 
 WINDOWS_KEY = "windows.jsonl"
 LAST_KEY = "last.json"
@@ -55,8 +56,19 @@ class Record(ApiModel):
     moves: dict[str, Move] = Field(default_factory=dict)
 
 
+class Defect(ApiModel):
+    """What was wrong with values of a column, as `quality.Check` names it. Shares are of rows."""
+
+    column: str
+    check: str
+    share: float
+    reference: float
+    allowed: float
+    degraded: bool = False
+
+
 class Last(ApiModel):
-    """The last judged window with what it was compared with, both of the same features."""
+    """The last judged window with what it was compared with, both of the same features; and what was wrong with values."""
 
     number: int
     start: str
@@ -64,6 +76,7 @@ class Last(ApiModel):
     version: str
     counts: WindowCounts
     expected: Reference
+    defects: list[Defect] = Field(default_factory=list)
 
 
 def read(config_map: Object | None) -> list[Record]:
@@ -158,6 +171,24 @@ def _last(closed: Closed, version: str, result: Evaluation) -> Last:
         version=version,
         counts=closed.counts.model_copy(update={"columns": counted}),
         expected=result.expected.model_copy(update={"columns": shown}),
+        defects=[_defect(finding) for finding in _wrong(result.findings)],
+    )
+
+
+def _wrong(findings: Iterable[Finding]) -> list[Finding]:
+    """The worst first; checks that found nothing are left out."""
+    found = [finding for finding in findings if finding.share > 0]
+    return sorted(found, key=lambda f: (not f.degraded, f.allowed - f.least, f.column))[:FEATURES_MAX]
+
+
+def _defect(finding: Finding) -> Defect:
+    return Defect(
+        column=finding.column,
+        check=finding.check.value,
+        share=round(finding.share, 5),
+        reference=round(finding.reference, 5),
+        allowed=finding.allowed,
+        degraded=finding.degraded,
     )
 
 

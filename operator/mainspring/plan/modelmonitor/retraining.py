@@ -11,13 +11,13 @@ happens in between, and no data is tried twice for one need. What became of runs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainspring.api.v1alpha1.common import ANNOTATION_FINISHED
 from mainspring.api.v1alpha1.modelmonitor import Need, Retrain, RetrainTrigger
-from mainspring.plan.common import conditions, gates, newrows, objects
+from mainspring.plan.common import conditions, cron, gates, newrows, objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.modelmonitor import history
 from mainspring.plan.modelmonitor.observed import Observed
@@ -59,8 +59,19 @@ class _Case:
         return tuple(run for run in self.observed.runs if history.need_of(run) == self.need.since)
 
 
+def due(observed: Observed, now: datetime) -> datetime | None:
+    """The tick of the schedule that nobody has answered yet; missed ones count once."""
+    asked = observed.spec.retrain
+    if asked is None or asked.schedule is None:
+        return None
+    tick = cron.last_tick(asked.schedule, asked.time_zone, now)
+    answered = objects.status(observed.object).get("lastScheduleTime")
+    after = objects.parse_time(answered) if answered else objects.created_at(observed.object)
+    return tick if tick > after else None
+
+
 def open_need(
-    observed: Observed, before: Need | None, evidence: dict[RetrainTrigger, str], version: str, now: datetime
+    observed: Observed, before: Need | None, evidence: Mapping[RetrainTrigger, str], version: str, now: datetime
 ) -> Need | None:
     """The need that there is, else the one that the evidence opens. A trigger that is not asked for opens none."""
     asked = observed.spec.retrain
@@ -113,10 +124,28 @@ def _judged(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
     return Decision(case.need, "Judging", text, triggered=True, again=LOOK_SECONDS)
 
 
+def _had_its_turn(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
+    """A schedule asks for one run, whatever comes of it: the next tick asks again."""
+    if case.need.reason is not RetrainTrigger.SCHEDULE or not case.tried:
+        return None
+    text = f"TrainingRun {objects.name(case.tried[-1])} was the one that spec.retrain.schedule asked for"
+    return Decision(None, "ScheduleAnswered", text)
+
+
 def _recovered(case: _Case, well: frozenset[RetrainTrigger]) -> Decision | None:
     if case.need.reason not in well:
         return None
     return Decision(None, "Recovered", f"a whole season without {case.need.reason}: nothing needs to be done any more")
+
+
+def _given_up(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
+    """None of the runs for this need brought a version that is served, and another will hardly do."""
+    tried = len(case.tried)
+    if tried < case.asked.max_attempts:
+        return None
+    last = objects.name(case.tried[-1])
+    text = f"{case.need.message}; {tried} runs brought nothing better (spec.retrain.maxAttempts): look at TrainingRun {last} and its version, then raise the limit, or promote a version yourself"
+    return Decision(case.need, "GaveUp", text)
 
 
 def _cooling(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
@@ -228,7 +257,9 @@ Rule = Callable[[_Case, frozenset[RetrainTrigger]], Decision | None]
 RULES: tuple[Rule, ...] = (
     _running,
     _judged,
+    _had_its_turn,
     _recovered,
+    _given_up,
     _cooling,
     _within_budget,
     _data_there,

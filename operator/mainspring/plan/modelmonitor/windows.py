@@ -51,6 +51,7 @@ def begin(
         opened=objects.format_time(now),
         number=before.number if before else 0,
         lost=before.lost if before else 0,
+        follows=before is not None and (before.follows or before.version != version),
         seen=_of(digest, reading.snapshots, spec.drift.exclude or ()),
     )
 

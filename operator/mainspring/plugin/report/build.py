@@ -42,7 +42,7 @@ def build_report(sources: Sources) -> Report:
         drifted=status.drifted,
         compared_with=comparison.compared_with(objects.status(sources.monitor), sources.last),
         subjects=subjects,
-        defects=comparison.defects(spec, sources.last),
+        defects=comparison.defects(sources.last),
         need=status.need,
         retrains=retrains,
         windows=windows,

@@ -15,10 +15,10 @@ from mainspring.plugin.report.facts import Bar, Defect, Subject
 
 CATEGORIES_SHOWN = 12
 CHECKS = {
-    quality.Check.MISSING: "missing",
-    quality.Check.UNSEEN: "never seen in training",
-    quality.Check.OUT_OF_RANGE: "outside the range of training",
-    quality.Check.COERCED: "integers for numbers",
+    quality.Check.MISSING.value: "missing",
+    quality.Check.UNSEEN.value: "never seen in training",
+    quality.Check.OUT_OF_RANGE.value: "outside the range of training",
+    quality.Check.COERCED.value: "integers for numbers",
 }
 _ROWS_OF = {"newest": "the newest rows of the training data", "train": "all rows of the training data"}
 
@@ -125,25 +125,18 @@ def _shortened(bars: list[Bar]) -> list[Bar]:
     return [*(b for b in plain if id(b) in kept), together, *special]
 
 
-def defects(spec: ModelMonitorSpec, last: Last | None) -> list[Defect]:
-    """What was wrong with values, worst first; checks that found nothing are left out."""
-    if last is None:
-        return []
-    limits = spec.quality
-    allowed = quality.Allowed(limits.max_missing_increase, limits.max_unseen_categories, limits.max_out_of_range)
-    findings = quality.judge(last.expected, last.counts, allowed, spec.drift.exclude or ())
-    found = [f for f in findings if f.share > 0]
-    found.sort(key=lambda f: (not f.degraded, f.allowed - f.least, f.column))
+def defects(last: Last | None) -> list[Defect]:
+    """What the operator found wrong with values, worst first."""
     return [
         Defect(
-            column=f.column,
-            check=CHECKS[f.check],
-            now=f.share,
-            reference=f.reference,
-            allowed=f.allowed,
-            degraded=f.degraded,
+            column=found.column,
+            check=CHECKS.get(found.check, found.check),
+            now=found.share,
+            reference=found.reference,
+            allowed=found.allowed,
+            degraded=found.degraded,
         )
-        for f in found
+        for found in (last.defects if last else ())
     ]
 
 
@@ -153,7 +146,7 @@ def compared_with(status: Mapping[str, Any], last: Last | None) -> str:
         return "nothing yet"
     season = status.get("baseline")
     if season:
-        return f"the season from {season['start']} to {season['end']} ({season['rows']} rows), whose predictions were found to be good"
+        return f"the season from {season['start']} to {season['end']} ({last.expected.rows} rows), whose predictions were found to be good"
     return _rows_named(last.expected, last.version)
 
 

@@ -13,14 +13,16 @@ from mainspring.plan.modelmonitor import records
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.state import State
 from mainspring.plan.modelmonitor.windows import Closed
-from mainspring.plan.statistics import drift
+from mainspring.plan.statistics import drift, quality
 from mainspring.plan.statistics.drift import FeatureDrift, Streak
 from tests import builders, monitored
 
 REFERENCE = monitored.reference(
     monitored.numbers("radius", [1, 2], [400, 300, 300]), monitored.categories("stage", ["I", "II"], [500, 500, 0])
 )
-COUNTS = monitored.window(monitored.column("radius", [100, 300, 600]), monitored.column("stage", [500, 480, 20]))
+COUNTS = monitored.window(
+    monitored.column("radius", [100, 300, 600]), monitored.column("stage", [500, 480, 20], unseen=20)
+)
 
 
 def closed(number: int, enough: bool = True) -> Closed:
@@ -35,6 +37,7 @@ def result(*moved: FeatureDrift) -> Evaluation:
         state=state,
         moved=moved or drift.judge(REFERENCE, COUNTS, {}, ""),
         expected=REFERENCE,
+        findings=quality.judge(REFERENCE, COUNTS, quality.Allowed(out_of_range=0.0)),
         features=(),
         drifted=0,
         performance=None,
@@ -114,6 +117,12 @@ def test_the_last_judged_window_can_be_judged_again() -> None:
     last = records.read_last({"data": after(None, closed(1))})
     assert last is not None
     assert drift.judge(last.expected, last.counts, {}, "") == result().moved
+
+
+def test_what_was_wrong_with_values_is_kept() -> None:
+    last = records.read_last({"data": after(None, closed(1))})
+    assert last is not None
+    assert [(d.column, d.check, d.share, d.degraded) for d in last.defects] == [("stage", "unseen", 0.02, False)]
 
 
 def test_a_window_that_was_not_judged_leaves_the_last_judged_one() -> None:

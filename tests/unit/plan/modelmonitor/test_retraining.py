@@ -150,6 +150,17 @@ def test_the_budget_counts_all_runs_of_the_time() -> None:
     assert decide(observe(spec={"retrain": asked}, runs=(newer,))).start is not None
 
 
+def test_after_so_many_runs_for_one_need_a_person_has_to_look() -> None:
+    asked = {**builders.monitor()["spec"]["retrain"], "maxAttempts": 2}
+    tried = [run("Failed", ended=-60 - n, created=-70 - n) for n in range(2)]
+    decision = decide(observe(spec={"retrain": asked}, runs=tuple(tried)))
+    assert (decision.reason, decision.start, decision.need, decision.triggered) == ("GaveUp", None, NEED, False)
+    assert "spec.retrain.maxAttempts" in decision.message
+    assert objects.name(tried[-1]) in decision.message
+    for_another = run("Failed", ended=-60, created=-70, need="before")
+    assert decide(observe(spec={"retrain": asked}, runs=(for_another, tried[0]))).reason == "WaitingForLabels"
+
+
 @pytest.mark.parametrize(
     ("version", "champion_name", "reason"),
     [
@@ -184,6 +195,57 @@ def test_a_run_under_way_is_not_forgotten_when_all_is_well_again() -> None:
 def test_without_need_or_policy_nothing_is_done() -> None:
     assert decide(observe(), None).reason == "NotNeeded"
     assert decide(observe(spec={"retrain": None})).reason == "NotConfigured"
+
+
+def scheduled(**more: Any) -> dict[str, Any]:
+    """At the full hour; NOW is some time after one."""
+    asked = builders.monitor()["spec"]["retrain"]
+    return {"retrain": {**asked, "triggers": ["Schedule"], "schedule": "0 * * * *", **more}}
+
+
+@pytest.mark.parametrize(
+    ("answered", "now", "tick"),
+    [
+        (None, "2026-05-04T10:30:00Z", "2026-05-04T10:00:00Z"),
+        ("2026-05-04T09:00:00Z", "2026-05-04T10:00:01Z", "2026-05-04T10:00:00Z"),
+        ("2026-05-04T07:00:00Z", "2026-05-04T10:30:00Z", "2026-05-04T10:00:00Z"),  # missed ones count once
+        ("2026-05-04T10:00:00Z", "2026-05-04T10:59:59Z", None),
+    ],
+)
+def test_a_tick_of_the_schedule_is_answered_once(answered: str | None, now: str, tick: str | None) -> None:
+    told = builders.stored(
+        builders.monitor(), {"lastScheduleTime": answered} if answered else {}, created="2026-05-04T05:00:00Z"
+    )
+    found = retraining.due(observe(spec=scheduled(), object=told), objects.parse_time(now))
+    assert found == (objects.parse_time(tick) if tick else None)
+
+
+def test_ticks_before_the_monitor_was_made_do_not_count() -> None:
+    told = builders.stored(builders.monitor(), {}, created="2026-05-04T10:10:00Z")
+    assert retraining.due(observe(spec=scheduled(), object=told), objects.parse_time("2026-05-04T10:30:00Z")) is None
+    assert retraining.due(observe(object=told), objects.parse_time("2026-05-04T12:30:00Z")) is None
+
+
+def test_the_schedule_is_in_its_time_zone() -> None:
+    told = builders.stored(builders.monitor(), {}, created="2026-05-01T00:00:00Z")
+    observed = observe(spec=scheduled(schedule="0 3 * * *", timeZone="Europe/Berlin"), object=told)
+    found = retraining.due(observed, objects.parse_time("2026-05-04T10:30:00Z"))
+    assert found == objects.parse_time("2026-05-04T01:00:00Z")
+
+
+def test_a_schedule_asks_for_one_run_whatever_comes_of_it() -> None:
+    need = NEED.model_copy(update={"reason": RetrainTrigger.SCHEDULE})
+    first = decide(observe(spec=scheduled()), need)
+    assert (first.reason, first.start is not None) == ("Training", True)
+    done = decide(observe(spec=scheduled(), runs=(run("Failed", ended=-1),)), need)
+    assert (done.reason, done.need) == ("ScheduleAnswered", None)
+
+
+def test_a_scheduled_run_need_not_improve() -> None:
+    asked = observe(spec=scheduled()).spec.retrain
+    assert asked is not None
+    need = NEED.model_copy(update={"reason": RetrainTrigger.SCHEDULE})
+    assert made.build_run(MONITOR, asked, need, SECOND, 500)["spec"]["mustImprove"] is False
 
 
 @pytest.mark.parametrize("on", [["PerformanceDegraded"], ["DriftDetected"], ["DriftDetected", "PerformanceDegraded"]])

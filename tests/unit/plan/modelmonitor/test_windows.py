@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 from datetime import datetime, timedelta
 
 import pytest
@@ -117,7 +119,7 @@ def test_every_row_is_in_exactly_one_window(steps: list[tuple[int, bool]]) -> No
         total += rows
         read = windows.advance(state, Reading({"a": said(total)}), SPEC, after(30 * number))
         if not killed:
-            state = states.State.model_validate_json(states.write(read.state))
+            state = reread(read.state)
             closed += read.closed.counts.rows if read.closed else 0
         last = read
     assert last is not None
@@ -140,10 +142,31 @@ def test_a_season_is_kept_in_a_few_parts_that_cover_it() -> None:
     assert rows == 10 * states.covered_seconds(season) / 60
 
 
-@pytest.mark.parametrize("text", ["", "{}", "not json", '{"format": 99, "version": "v", "digest": "d", "opened": ""}'])
+def reread(state: State) -> State:
+    found = states.read({"binaryData": {states.KEY: states.write(state)}})
+    assert found is not None
+    return found
+
+
+def packed(text: str) -> str:
+    return base64.b64encode(gzip.compress(text.encode())).decode()
+
+
+ANOTHER_FORMAT = packed('{"format": 99, "version": "v", "digest": "d", "opened": ""}')
+
+
+@pytest.mark.parametrize(
+    "text", ["", "????", "bm90IGd6aXA=", packed("{}")[:20], packed("{}"), packed("no"), ANOTHER_FORMAT]
+)
 def test_a_memory_that_cannot_be_read_is_none(text: str) -> None:
-    assert states.read({"data": {states.KEY: text}}) is None
+    assert states.read({"binaryData": {states.KEY: text}}) is None
+    assert states.read({}) is None
     assert states.read(None) is None
+
+
+def test_equal_states_are_written_alike() -> None:
+    state = begun(Reading({"a": said(0)}))
+    assert states.write(state) == states.write(reread(state))
 
 
 def test_rows_that_a_killed_server_took_with_it_are_estimated() -> None:
