@@ -70,8 +70,8 @@ verify: venv ## Check generated files, lint, imports and types
 unit: venv ## Unit, property and simulation tests (under 2 minutes)
 	@$(PYTEST) tests/unit tests/sim -n 2 -q
 
-apiserver: programs ## Tests against a real API server, S3 store and Prometheus, and of the chart
-	@$(PYTEST) tests/apiserver tests/chart tests/prometheus tests/store tests/wiring -q
+apiserver: programs ## Tests against a real API server, S3 store, Prometheus and browser, and of the chart
+	@$(PYTEST) tests/apiserver tests/chart tests/prometheus tests/store tests/wiring tests/browser -q
 
 e2e: install ## User journeys on the cluster
 	@$(PYTEST) tests/e2e -q $(E2E)

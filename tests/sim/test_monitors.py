@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from mainspring.plan.common import objects
+from mainspring.plan.modelmonitor import records
+from mainspring.plan.modelmonitor.records import Record
 from tests import builders, kstatus
 from tests.sim import stories
 from tests.sim.simulation import Simulation, Snapshot
@@ -51,6 +54,16 @@ def said(sim: Simulation, condition: str) -> tuple[str, str]:
     return sim.condition("ModelMonitor", "tumours", condition)
 
 
+def history(sim: Simulation) -> list[Record]:
+    return records.read(sim.get("ConfigMap", "tumours-history"))
+
+
+def check_history(sim: Simulation, when: str = "") -> None:
+    """Every window once, up to the last one."""
+    numbers = [record.number for record in history(sim)]
+    assert numbers == list(range(1, sim.status("ModelMonitor", "tumours")["lastWindow"]["number"] + 1)), when
+
+
 def test_while_nothing_changes_nothing_is_done(watched: Watch) -> None:
     sim = watched()
     assert said(sim, "Ready") == ("True", "Watching")
@@ -87,6 +100,8 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
         "Promoted",
         "tumours-v2",
     )
+    check_history(sim)
+    assert {record.version for record in history(sim)} == {"tumours-v1", "tumours-v2"}
     for told in ("DriftDetected", "PerformanceDegraded", "RetrainTraining", "RetrainPromoted", "RetrainReplaced"):
         assert len(sim.events("tumours", told)) == 1, told
     assert status["retrained"] == {"PerformanceDegraded": 1}
@@ -281,6 +296,37 @@ def test_a_restart_in_the_middle_of_a_window_loses_no_row(watched: Watch) -> Non
     assert abs(windows[0]["rows"] - windows[1]["rows"]) <= 2 * 10 * 30
 
 
+def test_the_history_is_that_of_an_operator_that_never_stopped(watched: Watch) -> None:
+    """Windows touch each other, and no row is in two of them."""
+    sim = watched()
+    for _ in range(5):
+        sim.advance(67)
+        sim.restart()
+    sim.advance(60)
+    windows = history(sim)
+    assert all(one.end == other.start for one, other in itertools.pairwise(windows))
+    seconds = objects.parse_time(windows[-1].end) - objects.parse_time(windows[0].start)
+    assert abs(sum(record.rows for record in windows) - 20 * seconds.total_seconds()) <= 2 * 10 * 30
+
+
+def test_a_memory_that_was_lost_does_not_take_the_history_with_it(watched: Watch) -> None:
+    sim = watched()
+    before = len(history(sim))
+    sim.delete("ConfigMap", "tumours-windows")
+    sim.advance(300)
+    starts = [record.start for record in history(sim)]
+    assert len(starts) > before
+    assert starts == sorted(set(starts))
+
+
+def test_a_history_that_was_deleted_begins_anew(watched: Watch) -> None:
+    sim = watched()
+    sim.delete("ConfigMap", "tumours-history")
+    sim.advance(90)
+    assert 1 <= len(history(sim)) <= 2
+    assert said(sim, "Ready") == ("True", "Watching")
+
+
 def test_killed_after_every_write_it_retrains_exactly_once(watched: Watch) -> None:
     sim = watched()
     clusters: list[tuple[str, Snapshot]] = []
@@ -309,5 +355,6 @@ def _check_closed(cluster: Snapshot, when: str) -> None:
         assert said(sim, "RetrainTriggered") == ("False", "NotNeeded"), when
         assert said(sim, "PerformanceDegraded") == ("False", "WithinBound"), when
         assert [entry["outcome"] for entry in sim.status("ModelMonitor", "tumours")["retrains"]] == ["Promoted"], when
+        check_history(sim, when)
     finally:
         sim.close()

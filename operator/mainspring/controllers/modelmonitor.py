@@ -90,6 +90,7 @@ class ModelMonitorController:
             settings=self._settings,
             state=state,
             memory=memory,
+            history=self._store.get(Ref("ConfigMap", key.namespace, builders.history_name(key.name))),
             service=service,
             version=version,
             model=self._named(key.namespace, "Model", model),

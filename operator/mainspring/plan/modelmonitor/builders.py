@@ -1,4 +1,4 @@
-"""What a ModelMonitor makes: the ConfigMap of its memory, and TrainingRuns."""
+"""What a ModelMonitor makes: the ConfigMaps of its memory and of its history, and TrainingRuns."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from mainspring.api.v1alpha1.modelmonitor import Need, Retrain, RetrainTrigger
 from mainspring.plan.common import objects, pods
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.plan import Patch, annotate
+from mainspring.plan.modelmonitor import records
 from mainspring.plan.modelmonitor import state as states
+from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.state import State
+from mainspring.plan.modelmonitor.windows import Closed
 
 COMPONENT = "monitor"
 HASH_CHARACTERS = 8
@@ -30,6 +33,10 @@ def memory_name(monitor: str) -> str:
     return f"{monitor}-windows"
 
 
+def history_name(monitor: str) -> str:
+    return f"{monitor}-history"
+
+
 def labels(monitor: Object) -> dict[str, str]:
     name = objects.name(monitor)
     return pods.standard_labels(COMPONENT, name, {LABEL_MONITOR: name})
@@ -38,6 +45,13 @@ def labels(monitor: Object) -> dict[str, str]:
 def build_memory(monitor: Object, state: State) -> Manifest:
     name = memory_name(objects.name(monitor))
     return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), binaryData={states.KEY: states.write(state)})
+
+
+def build_history(monitor: Object, before: Object | None, closed: Closed, version: str, result: Evaluation) -> Manifest:
+    """With this window in the history that there is."""
+    name = history_name(objects.name(monitor))
+    data = records.with_window(before, closed, version, result)
+    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), data=data)
 
 
 def build_run(

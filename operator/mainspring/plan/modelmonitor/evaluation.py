@@ -23,6 +23,7 @@ from mainspring.plan.modelmonitor.windows import Closed
 from mainspring.plan.statistics import coverage, drift, estimate, performance, quality
 from mainspring.plan.statistics.counts import WindowCounts
 from mainspring.plan.statistics.drift import FeatureDrift
+from mainspring.plan.statistics.quality import Finding
 
 SHOWN = 3  # features and defects that a message names
 
@@ -32,6 +33,9 @@ class Evaluation:
     """`evidence` holds what calls for a retrain by itself, over a full season, each with its sentence."""
 
     state: State  # with the streaks, the season and the baseline after this window
+    moved: tuple[FeatureDrift, ...]
+    expected: Reference  # what the window was compared with
+    findings: tuple[Finding, ...]  # of inputs, always against the reference rows
     features: tuple[FeatureStatus, ...]
     drifted: int
     performance: PerformanceStatus | None
@@ -51,18 +55,23 @@ def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Re
     settled = baseline.settled(spec, state, full, measured)
     after = state.model_copy(update={"season": season, "baseline": settled})
     learning = baseline.is_learning(spec, after)
-    moved = () if learning else _drift(spec, after, closed, reference)
+    findings = _findings(spec, closed.counts, reference)
+    expected = baseline.for_window(spec, after, closed, reference)
+    moved = () if learning else _drift(spec, after, closed, expected)
     evidence, recovered = _evidence(_lasting(spec, after, whole, reference), measured, bool(full), learning)
     streaks = {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
     shown = [v for v in moved if v.degrees]
     return Evaluation(
         state=after.model_copy(update={"streaks": streaks}),
+        moved=moved,
+        expected=expected,
+        findings=findings,
         features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
         drifted=sum(v.drifted for v in moved),
         performance=_performance_status(spec.performance, whole, closed.counts, reference, measured),
         conditions=(
             _drift_condition(spec, after, moved),
-            _quality_condition(spec, closed.counts, reference),
+            _quality_condition(findings),
             *_measured(measured),
         ),
         evidence=evidence,
@@ -70,10 +79,9 @@ def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Re
     )
 
 
-def _drift(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference) -> tuple[FeatureDrift, ...]:
+def _drift(spec: ModelMonitorSpec, state: State, closed: Closed, expected: Reference) -> tuple[FeatureDrift, ...]:
     before = {name: drift.Streak(s.since, s.windows) for name, s in state.streaks.items()}
     floor = drift.FLOORS[spec.drift.sensitivity]
-    expected = baseline.for_window(spec, state, closed, reference)
     return drift.judge(expected, closed.counts, before, closed.start, floor, spec.drift.exclude or ())
 
 
@@ -145,10 +153,13 @@ def _drift_condition(spec: ModelMonitorSpec, state: State, moved: tuple[FeatureD
     return Condition("DriftDetected", "True", "FeaturesDrifted", f"{text}{more}")
 
 
-def _quality_condition(spec: ModelMonitorSpec, window: WindowCounts, reference: Reference) -> Condition:
+def _findings(spec: ModelMonitorSpec, window: WindowCounts, reference: Reference) -> tuple[Finding, ...]:
     limits = spec.quality
     allowed = quality.Allowed(limits.max_missing_increase, limits.max_unseen_categories, limits.max_out_of_range)
-    findings = quality.judge(reference, window, allowed, spec.drift.exclude or ())
+    return quality.judge(reference, window, allowed, spec.drift.exclude or ())
+
+
+def _quality_condition(findings: tuple[Finding, ...]) -> Condition:
     bad = sorted((f for f in findings if f.degraded), key=lambda f: f.allowed - f.least)
     if not bad:
         return Condition("QualityDegraded", "False", "WithinLimits", "inputs are as good as the reference rows")

@@ -35,6 +35,7 @@ class Observed:
     settings: Settings
     state: State | None = None
     memory: Object | None = None  # the ConfigMap of the state
+    history: Object | None = None  # the ConfigMap of windows that are over
     service: Object | None = None
     version: Object | None = None  # the ModelVersion that answers
     model: Object | None = None

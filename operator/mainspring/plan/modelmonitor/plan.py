@@ -166,7 +166,17 @@ def known_need(observed: Observed) -> Need | None:
 
 
 def _memory(step: _Step) -> tuple[Manifest, ...]:
-    return (builders.build_memory(step.observed.object, step.read.state),) if step.read.keep else ()
+    """The history first: a window that ends again takes its own place in it, and one that was forgotten never ends again."""
+    if not step.read.keep:
+        return ()
+    return (*_history(step), builders.build_memory(step.observed.object, step.read.state))
+
+
+def _history(step: _Step) -> tuple[Manifest, ...]:
+    observed, closed, result = step.observed, step.read.closed, step.result
+    if closed is None or result is None:
+        return ()
+    return (builders.build_history(observed.object, observed.history, closed, step.version, result),)
 
 
 def _run(observed: Observed, decision: Decision) -> tuple[Manifest, ...]:

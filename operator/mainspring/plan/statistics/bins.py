@@ -67,10 +67,10 @@ def between(kind: str, edges: Sequence[float], index: int) -> str:
     if kind == "Integer":
         return _between_integers(edges, index)
     if index == 0:
-        return f"below {_shown(kind, edges[0])}"
+        return f"below {edge_text(kind, edges[0])}"
     if index == len(edges):
-        return f"above {_shown(kind, edges[-1])}"
-    return f"from {_shown(kind, edges[index - 1])} to {_shown(kind, edges[index])}"
+        return f"above {edge_text(kind, edges[-1])}"
+    return f"from {edge_text(kind, edges[index - 1])} to {edge_text(kind, edges[index])}"
 
 
 def _between_integers(edges: Sequence[float], index: int) -> str:
@@ -84,8 +84,8 @@ def _between_integers(edges: Sequence[float], index: int) -> str:
     return f"equal to {lowest}" if lowest == highest else f"from {lowest} to {highest}"
 
 
-def _shown(kind: str, edge: float) -> str:
-    """Timestamps count days since 1970; beyond the years that a date can have, the days themselves are shown."""
+def edge_text(kind: str, edge: float) -> str:
+    """Between two bins of numbers. Timestamps count days since 1970; beyond the years that a date can have, the days themselves are shown."""
     if kind == "Timestamp" and -719_162 <= edge < 2_932_896:
         return (_EPOCH + timedelta(days=edge)).isoformat()
     return f"{edge:.4g}"
