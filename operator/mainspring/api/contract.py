@@ -63,6 +63,18 @@ class ServerEnv(StrEnum):
     PORT = "MAINSPRING_PORT"  # inference, default 8080
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
     FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
+    PAYLOAD_LOG = "MAINSPRING_PAYLOAD_LOG"  # JSON of `PayloadLogSettings`; without it nothing is logged
+
+
+class PayloadLogSettings(ApiModel):
+    """What a server logs of requests and answers, and where to; `mainspring_runtime.payloads` says how parts are named."""
+
+    uri: str  # of the service's log, in the artifact store
+    sample_rate: float
+    redact: list[str] = []
+    part_seconds: float
+    part_rows: int
+    keep_seconds: float
 
 
 class Outcome(ApiModel):
