@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mainspring.api.monitoring import FeedbackCounts
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.api.v1alpha1.dataset import DatasetSpec, Task
 from mainspring.api.v1alpha1.datasetversion import CheckResult, ColumnProfile, NewRows, SplitCounts
@@ -224,12 +225,42 @@ class EvaluateReport(ApiModel):
     notes: list[str] = []
 
 
+class JoinTask(ApiModel):
+    """`join`: what a Dataset says of logged predictions. The same task on the same data gives the same report."""
+
+    kind: Literal["join"] = "join"
+    namespace: str
+    monitor: str
+    log: str  # the payload log of the service
+    model: str  # whose predictions: the version by its number and the digest of its artifact
+    version: str
+    digest: str
+    since: str  # RFC 3339; predictions answered in [since, until)
+    until: str
+    dataset: ArtifactRef
+    key: str
+    target: str
+    classes: list[str] | None = None  # as in `monitoring.Reference`
+    positive: str | None = None
+    score_bins: int = 0
+
+
+class JoinReport(ApiModel):
+    rows: int  # logged predictions in the time
+    covers: bool  # the log has earlier ones, too: it did not begin in that time
+    without_key: int = 0
+    ambiguous: int = 0  # rows whose key has several labels: not counted
+    unreadable: int = 0  # parts
+    predicted: list[int] | None = None  # rows by predicted class
+    feedback: FeedbackCounts
+
+
 def as_json(value: ApiModel) -> str:
     """The wire form, with sorted keys so that equal values give equal bytes."""
     return json.dumps(value.to_dict(), sort_keys=True, ensure_ascii=False)
 
 
-AnyTask = PrepareTask | TrainTask | EvaluateTask
+AnyTask = PrepareTask | TrainTask | EvaluateTask | JoinTask
 JsonObject = dict[str, Any]
 
 CompareTask.model_rebuild()

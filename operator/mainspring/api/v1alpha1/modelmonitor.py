@@ -14,6 +14,7 @@ from mainspring.api.v1alpha1.common import (
     Duration,
     Kind,
     Name,
+    Resources,
     ShortText,
     StatusBase,
     Text,
@@ -66,6 +67,22 @@ class Quality(ApiModel):
     ] = 0.02
 
 
+class Labels(ApiModel):
+    """Where labels come from when nobody sends them: a Dataset, joined by its key to the payload log of the service."""
+
+    dataset: Annotated[Name, Field(description="A Dataset whose target says what was true.")]
+    key: Annotated[
+        ColumnName | None,
+        Field(description="Its column with what callers send along as the key; default: spec.key of the Dataset."),
+    ] = None
+    delay: Annotated[
+        Duration,
+        Field(description="How long labels take. Younger predictions are left out; later labels count when they come."),
+    ]
+    every: Annotated[Duration | None, Field(description="How often to join; default: spec.window.length.")] = None
+    resources: Annotated[Resources | None, Field(description="Of the Jobs that join.")] = None
+
+
 class Performance(ApiModel):
     """What labels must say of the predictions. The interval is compared with the bound, not the point."""
 
@@ -78,9 +95,12 @@ class Performance(ApiModel):
         )
     )
 
-    metric: Annotated[Metric, Field(description="Measured from feedback.")]
+    metric: Annotated[Metric, Field(description="Measured from labels.")]
     minimum: Annotated[float | None, Field(description="Degraded when the whole interval lies below.")] = None
     maximum: Annotated[float | None, Field(description="Degraded when the whole interval lies above.")] = None
+    labels: Annotated[
+        Labels | None, Field(description="A Dataset that has them; without it they come as feedback.")
+    ] = None
     minimum_labels: Annotated[
         int, Field(ge=30, le=10_000_000, description="Labelled rows before anything is said.")
     ] = 500
@@ -174,6 +194,9 @@ class PerformanceStatus(ApiModel):
     lower: Annotated[float | None, Field(description="Lower end of the 95 % interval.")] = None
     upper: Annotated[float | None, Field(description="Upper end of the 95 % interval.")] = None
     labels: Annotated[int, Field(description="Labelled rows behind it.")] = 0
+    until: Annotated[
+        Time | None, Field(description="With labels from a Dataset: of predictions in the season up to then.")
+    ] = None
     coverage: Annotated[float | None, Field(description="Share of predicted rows that have a label.")] = None
     biased: Annotated[bool, Field(description="Labels come much more often for some predictions than for others.")] = (
         False

@@ -17,6 +17,7 @@ from mainspring.api.v1alpha1.modelmonitor import (
 from mainspring.plan.common import objects
 from mainspring.plan.common.conditions import Condition
 from mainspring.plan.modelmonitor import state as states
+from mainspring.plan.modelmonitor.labelling import Joined
 from mainspring.plan.modelmonitor.state import Part, State, Streak
 from mainspring.plan.modelmonitor.windows import Closed
 from mainspring.plan.statistics import counts, coverage, drift, estimate, performance, quality
@@ -39,8 +40,12 @@ class Evaluation:
     recovered: frozenset[RetrainTrigger]  # what a full season shows to be well
 
 
-def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference) -> Evaluation:
-    """Raises ValueError when the window was counted with the bins of another reference."""
+def evaluate(
+    spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference, joined: Joined | None = None
+) -> Evaluation:
+    """`joined` is what a Dataset says, where labels come from one. Raises ValueError when the window was counted with
+    the bins of another reference.
+    """
     season_seconds = objects.parse_duration(spec.season).total_seconds()
     part = Part(start=closed.start, end=closed.end, counts=closed.counts)
     season = states.with_part(state.season, part, season_seconds)
@@ -48,15 +53,16 @@ def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Re
     covers = states.covered_seconds(season) >= season_seconds
     moved = _drift(spec, state, closed, reference)
     lasting = _lasting(spec, whole, reference) if covers else []
-    measured = _measure(spec.performance, whole, reference)
-    evidence, recovered = _evidence(lasting, measured, covers)
+    told = _told(spec.performance, whole, covers, joined)
+    measured = _measure(spec.performance, told.counts, reference)
+    evidence, recovered = _evidence(lasting, covers, measured, told.covers)
     streaks = {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
     shown = [v for v in moved if v.degrees]
     return Evaluation(
         state=state.model_copy(update={"season": season, "streaks": streaks}),
         features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
         drifted=sum(v.drifted for v in moved),
-        performance=_performance_status(spec.performance, whole, closed.counts, reference, measured),
+        performance=_performance_status(spec.performance, told, closed.counts, reference, measured),
         conditions=(_drift_condition(moved), _quality_condition(spec, closed.counts, reference), *_measured(measured)),
         evidence=evidence,
         recovered=recovered,
@@ -84,20 +90,27 @@ def _measure(wanted: Performance | None, whole: WindowCounts, reference: Referen
     return performance.judge(wanted.metric, whole.feedback, reference, bound, wanted.minimum_labels)
 
 
+def _told(wanted: Performance | None, whole: WindowCounts, covers: bool, joined: Joined | None) -> Joined:
+    """What labels say, and of which rows: feedback of the season, or what the Dataset says of its own."""
+    if wanted is None or wanted.labels is None:
+        return Joined(whole, covers)
+    nothing = WindowCounts(digest=whole.digest, rows=0, columns=[])
+    return joined or Joined(nothing, covers=False)
+
+
 def _evidence(
-    lasting: list[FeatureDrift], measured: performance.Performance | None, covers: bool
+    lasting: list[FeatureDrift], covers: bool, measured: performance.Performance | None, labels_cover: bool
 ) -> tuple[dict[RetrainTrigger, str], frozenset[RetrainTrigger]]:
-    if not covers:
-        return {}, frozenset()
     evidence: dict[RetrainTrigger, str] = {}
     recovered: set[RetrainTrigger] = set()
-    if lasting:
+    if covers and lasting:
         evidence[RetrainTrigger.DRIFT_DETECTED] = _named(v.explanation for v in drift.worst(lasting, SHOWN))
-    else:
+    elif covers:
         recovered.add(RetrainTrigger.DRIFT_DETECTED)
-    if measured is not None and measured.verdict is performance.Verdict.DEGRADED:
+    verdict = measured.verdict if measured is not None and labels_cover else None
+    if measured is not None and verdict is performance.Verdict.DEGRADED:
         evidence[RetrainTrigger.PERFORMANCE_DEGRADED] = measured.explanation
-    elif measured is not None and measured.verdict is performance.Verdict.MET:
+    elif verdict is performance.Verdict.MET:
         recovered.add(RetrainTrigger.PERFORMANCE_DEGRADED)
     return evidence, frozenset(recovered)
 
@@ -151,19 +164,20 @@ def _measured(measured: performance.Performance | None) -> tuple[Condition, ...]
 
 def _performance_status(
     wanted: Performance | None,
-    whole: WindowCounts,
+    told: Joined,
     window: WindowCounts,
     reference: Reference,
     measured: performance.Performance | None,
 ) -> PerformanceStatus | None:
     if wanted is None or measured is None:
         return None
-    covered = coverage.judge(whole, reference.classes)
+    covered = coverage.judge(told.counts, reference.classes)
     expected = estimate.judge(wanted.metric, reference, window).interval if wanted.estimate else None
     found = measured.interval
     return PerformanceStatus(
         metric=wanted.metric,
         labels=measured.labels,
+        until=told.until,
         coverage=round(covered.share, 4),
         biased=covered.biased,
         value=_rounded(found.value) if found else None,
