@@ -3,6 +3,9 @@
 The event loop only ever puts a reference into a queue. All else, from sorting out columns to the upload, is done by the
 thread, which may hang in the store for as long as it likes: rows that are not in the store yet are counted in bytes, and
 beyond `Limits.payload_bytes` further ones are dropped and counted. Each count is written by one thread alone.
+
+Waking a thread costs more than everything else that is done for a request. So it sleeps while a part fills up, and is
+woken by the first request of it, by the one that completes it, and at the end.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Protocol
 
 import msgspec
@@ -57,8 +60,9 @@ class Log:
         self._sampling = Sampling(settings.sample_rate)
         self._limit_bytes = limit_bytes
         self._clock = clock
-        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        self._queue: deque[Entry] = deque()
         self._taken_bytes = 0
+        self._rows_since = 0  # the thread was woken
         self._dropped = 0
         self._done = asyncio.Event()
         self._writer = Writer(settings, source, rows, sink, self._queue, clock)
@@ -94,7 +98,11 @@ class Log:
         rows = slice(start, start + part.rows)
         # Copies: a view would keep the results of the whole call.
         results = {name: predicted.results[name][rows].copy() for name in self.outputs}
-        self._queue.put(Entry(mark, int(self._clock() * MICROSECONDS), part, results))
+        self._queue.append(Entry(mark, int(self._clock() * MICROSECONDS), part, results))
+        self._rows_since += part.rows
+        if len(self._queue) == 1 or self._rows_since >= self._settings.part_rows:
+            self._rows_since = 0
+            self._writer.wake.set()
 
     def counts(self) -> wire.PayloadCounts:
         found = self._writer.counts
@@ -103,7 +111,7 @@ class Log:
     async def close(self, seconds: float) -> bool:
         """Write what is there. False when that takes longer, and the thread is still at it."""
         self._writer.closing.set()
-        self._queue.put(None)
+        self._writer.wake.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._done.wait()
@@ -126,12 +134,13 @@ class Writer:
         source: Source,
         rows: Rows,
         sink: Sink,
-        queue: SimpleQueue[Entry | None],
+        queue: deque[Entry],
         clock: Clock,
     ) -> None:
         self.counts = wire.PayloadCounts()
         self.released_bytes = 0
         self.closing = threading.Event()
+        self.wake = threading.Event()
         self.on_end: Callable[[], None] = _nothing
         self._settings = settings
         self._source = source
@@ -146,20 +155,22 @@ class Writer:
         self._cleaning_due = 0.0
 
     def run(self) -> None:
-        """Until `None` comes out of the queue."""
+        """Until it is closed."""
         while self._step():
             pass
         self.on_end()
 
     def _step(self) -> bool:
-        """One entry, or one moment at which something is due. False at the end."""
-        ended = False
-        with contextlib.suppress(Empty):
-            entry = self._queue.get(timeout=max(self._wait(), 0.0))
-            ended = entry is None
-            if entry is not None:
-                self._add(entry)
-        if self._part and (ended or self._is_complete()):
+        """All that waits, and what is due at this moment. False at the end."""
+        self.wake.wait(max(self._wait(), 0.0))
+        # First, so that what comes from now on wakes it again.
+        self.wake.clear()
+        ended = self.closing.is_set()
+        while self._queue:
+            self._add(self._queue.popleft())
+            if self._part_rows >= self._settings.part_rows:
+                self._write()
+        if self._part and (ended or self._clock() >= self._due):
             self._write()
         if not ended and self._clock() >= self._cleaning_due:
             self._clean()
@@ -174,9 +185,6 @@ class Writer:
             self._due = self._clock() + self._settings.part_seconds
         self._part.append(entry)
         self._part_rows += entry.rows
-
-    def _is_complete(self) -> bool:
-        return self._part_rows >= self._settings.part_rows or self._clock() >= self._due
 
     def _write(self) -> None:
         """Tries until it is written; once closing, for the last time."""
