@@ -111,7 +111,7 @@ async def hang(loaded: Loaded, columns: Columns) -> None:
     """Everything is logged, and nothing gets away."""
     content, sizes = bench_monitoring.body(columns, 256), Sizes(256)
     sink = Hanging()
-    with mock.patch.object(compiling, "StoreSink", lambda uri: sink):
+    with mock.patch.object(compiling, "StoreSink", return_value=sink):
         parts = server.assemble(replace(SETTINGS, payload_log=PayloadLog("", 1.0)), Limits())
         server.start_answering(parts, loaded)
         tracemalloc.start()
