@@ -192,6 +192,7 @@ REFUSED = (
     monitor("spec.performance", "set minimum", performance={"metric": "r2", "minimum": 0, "maximum": 1}),
     monitor("spec.performance.metric", performance={"metric": "speed", "minimum": 1}),
     monitor("spec.performance.labels.delay", performance={**ACCURACY, "labels": {"dataset": "d"}}),
+    monitor("slices need labels from a Dataset", performance={**ACCURACY, "slices": ["plan"]}),
     monitor("spec.performance.labels.dataset", performance={**ACCURACY, "labels": {"delay": "1d"}}),
     monitor("spec.performance.labels.delay", performance={**ACCURACY, "labels": {"dataset": "d", "delay": "a day"}}),
     monitor("spec.retrain.template", "Required value", retrain={}),

@@ -243,6 +243,16 @@ class JoinTask(ApiModel):
     classes: list[str] | None = None  # as in `monitoring.Reference`
     positive: str | None = None
     score_bins: int = 0
+    slices: list[str] = []  # inputs that every part has
+
+
+class SliceCounts(ApiModel):
+    """Of the predictions whose input `column` was this one; None: those where it was missing."""
+
+    column: str
+    category: str | None = None
+    rows: int
+    feedback: FeedbackCounts
 
 
 class JoinReport(ApiModel):
@@ -253,6 +263,8 @@ class JoinReport(ApiModel):
     unreadable: int = 0  # parts
     predicted: list[int] | None = None  # rows by predicted class
     feedback: FeedbackCounts
+    slices: list[SliceCounts] = []
+    refused_slices: list[str] = []  # sentences
 
 
 def as_json(value: ApiModel) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from mainspring.api import contract
 from mainspring.api.monitoring import ErrorSums, FeedbackCounts, LabelMoments
-from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, row, rows
+from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, literal, row, rows
 from mainspring_runtime.labels.known import KNOWN
-from mainspring_runtime.labels.predictions import PREDICTIONS
+from mainspring_runtime.labels.predictions import PREDICTIONS, slice_column
 from mainspring_runtime.serve.monitoring.feedback import CONFUSION_CLASSES, label_index, texts_of
 
+MOST_VALUES = 20  # of a column that is sliced
 JOINED = f"{INTERNAL_SCHEMA}.joined"
 
 
@@ -25,20 +26,50 @@ def count(connection: Connection, task: contract.JoinTask) -> contract.JoinRepor
     )
     numbers = "count(*), count(*) FILTER (key IS NULL), count(*) FILTER (ambiguous)"
     total, without, ambiguous = row(connection, f"SELECT {numbers} FROM {JOINED}")
-    if task.classes is None:
-        feedback, predicted = _errors(connection), None
-    else:
-        feedback, predicted = _classes(connection, task, task.classes)
+    feedback, predicted = _counted(connection, task, "true")
+    slices, refused = _slices(connection, task)
     return contract.JoinReport(
-        rows=total, covers=False, without_key=without, ambiguous=ambiguous, predicted=predicted, feedback=feedback
+        rows=total,
+        covers=False,
+        without_key=without,
+        ambiguous=ambiguous,
+        predicted=predicted,
+        feedback=feedback,
+        slices=slices,
+        refused_slices=refused,
     )
 
 
+def _slices(connection: Connection, task: contract.JoinTask) -> tuple[list[contract.SliceCounts], list[str]]:
+    made: list[contract.SliceCounts] = []
+    refused: list[str] = []
+    for number, name in enumerate(task.slices):
+        place = slice_column(number)
+        found = rows(
+            connection, f"SELECT {place}, count(*) FROM {JOINED} GROUP BY 1 ORDER BY 1 LIMIT {MOST_VALUES + 2}"
+        )
+        if sum(value is not None for value, _ in found) > MOST_VALUES:
+            refused.append(f"{name!r} has more than {MOST_VALUES} values and cannot be a slice")
+            continue
+        for value, number_of_rows in found:
+            where = f"{place} IS NOT DISTINCT FROM {'NULL' if value is None else literal(value)}"
+            feedback, _ = _counted(connection, task, where)
+            made.append(contract.SliceCounts(column=name, category=value, rows=number_of_rows, feedback=feedback))
+    return made, refused
+
+
+def _counted(connection: Connection, task: contract.JoinTask, where: str) -> tuple[FeedbackCounts, list[int] | None]:
+    """Labels, and rows by predicted class, of the rows that this condition holds for."""
+    if task.classes is None:
+        return _errors(connection, where), None
+    return _classes(connection, task, task.classes, where)
+
+
 def _classes(
-    connection: Connection, task: contract.JoinTask, classes: Sequence[str]
+    connection: Connection, task: contract.JoinTask, classes: Sequence[str], where: str
 ) -> tuple[FeedbackCounts, list[int]]:
     tally = Tally(classes, task.positive, task.score_bins)
-    grouped = f"SELECT said, bin, label, count(*) FROM {JOINED} GROUP BY ALL"
+    grouped = f"SELECT said, bin, label, count(*) FROM {JOINED} WHERE {where} GROUP BY ALL"
     for said, place, label, number in rows(connection, grouped):
         tally.add(said, place, label, number)
     return tally.feedback(), tally.predicted
@@ -93,11 +124,9 @@ class Tally:
 SUMS = ("abs(e)", "e * e", "e ** 4", "l", "l * l", "l ** 3", "l ** 4", "e * e * l", "e * e * l * l")
 
 
-def _errors(connection: Connection) -> FeedbackCounts:
+def _errors(connection: Connection, where: str) -> FeedbackCounts:
     """Of a regression. `fsum` makes the order of rows matter as little as it can."""
-    errors = (
-        f"SELECT said - CAST(label AS DOUBLE) AS e, CAST(label AS DOUBLE) AS l FROM {JOINED} WHERE label IS NOT NULL"
-    )
+    errors = f"SELECT said - CAST(label AS DOUBLE) AS e, CAST(label AS DOUBLE) AS l FROM {JOINED} WHERE label IS NOT NULL AND {where}"
     sums = ", ".join(f"coalesce(fsum({term}), 0)" for term in SUMS)
     (given,) = row(connection, f"SELECT count(*) FROM ({errors})")
     counted, *found = row(connection, f"SELECT count(*), {sums} FROM ({errors}) WHERE isfinite(e) AND isfinite(l)")

@@ -12,7 +12,7 @@ from obstore.store import ObjectStore
 
 from mainspring.api import contract
 from mainspring_runtime import payloads, stores
-from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, literal
+from mainspring_runtime.data.engine import INTERNAL_SCHEMA, Connection, literal, quoted
 from mainspring_runtime.payloads import MICROSECONDS, Part, Source
 from mainspring_runtime.serve.payloads.rows import BIN, KEY, PREDICTION, REQUEST, ROW, TIME
 
@@ -31,8 +31,9 @@ class Found:
 def load(connection: Connection, task: contract.JoinTask, directory: Path) -> Found:
     """Download part by part, and keep what is asked for. A log that was never written to is an empty one."""
     said = "VARCHAR" if task.classes is not None else "DOUBLE"
+    slices = "".join(f", {slice_column(number)} VARCHAR" for number in range(len(task.slices)))
     connection.execute(
-        f"CREATE TABLE {LOGGED} (request VARCHAR, row BIGINT, time BIGINT, key VARCHAR, said {said}, bin BIGINT)"
+        f"CREATE TABLE {LOGGED} (request VARCHAR, row BIGINT, time BIGINT, key VARCHAR, said {said}, bin BIGINT{slices})"
     )
     found = _fill(connection, task, directory)
     # A request that a caller repeated is one prediction. Ids need not be unique, so the key decides with them.
@@ -54,6 +55,11 @@ def _fill(connection: Connection, task: contract.JoinTask, directory: Path) -> F
         directory.mkdir(parents=True)
         read = [_read(connection, store, part, directory, task) for part in parts]
         return Found(payloads.began_by(store, source, since), read.count(False))
+
+
+def slice_column(number: int) -> str:
+    """Of the table: what the input by that place in `task.slices` was, as text."""
+    return f"slice_{number}"
 
 
 def _microseconds(moment: str) -> int:
@@ -81,8 +87,9 @@ def _read(connection: Connection, store: ObjectStore, part: Part, directory: Pat
 def _insert(path: Path, task: contract.JoinTask) -> str:
     time = f"epoch_us({TIME})"
     place = BIN if task.score_bins else "NULL"
+    slices = "".join(f", CAST({quoted(name)} AS VARCHAR)" for name in task.slices)
     return (
-        f"INSERT INTO {LOGGED} SELECT {REQUEST}, {ROW}, {time}, {KEY}, {PREDICTION}, {place} "
+        f"INSERT INTO {LOGGED} SELECT {REQUEST}, {ROW}, {time}, {KEY}, {PREDICTION}, {place}{slices} "
         f"FROM read_parquet({literal(str(path))}) "
         f"WHERE {time} >= {_microseconds(task.since)} AND {time} < {_microseconds(task.until)}"
     )

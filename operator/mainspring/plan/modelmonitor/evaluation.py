@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mainspring.api.monitoring import Reference
+from mainspring.api.contract import SliceCounts
+from mainspring.api.monitoring import FeedbackCounts, Reference
 from mainspring.api.v1alpha1.modelmonitor import (
     FEATURES_MAX,
+    SLICES_MAX,
     FeatureStatus,
     ModelMonitorSpec,
     Performance,
     PerformanceStatus,
     RetrainTrigger,
+    SliceStatus,
 )
 from mainspring.plan.common import objects
 from mainspring.plan.common.conditions import Condition
@@ -24,6 +27,7 @@ from mainspring.plan.statistics import counts, coverage, drift, estimate, perfor
 from mainspring.plan.statistics.counts import WindowCounts
 from mainspring.plan.statistics.drift import FeatureDrift
 
+SHORT_CHARACTERS = 256
 SHOWN = 3  # features and defects that a message names
 
 
@@ -85,9 +89,13 @@ def _lasting(spec: ModelMonitorSpec, whole: WindowCounts, reference: Reference) 
 def _measure(wanted: Performance | None, whole: WindowCounts, reference: Reference) -> performance.Performance | None:
     if wanted is None:
         return None
+    return _judge(wanted, whole.feedback, reference)
+
+
+def _judge(wanted: Performance, feedback: FeedbackCounts | None, reference: Reference) -> performance.Performance:
     bound = wanted.minimum if wanted.minimum is not None else wanted.maximum
     assert bound is not None  # the schema says so
-    return performance.judge(wanted.metric, whole.feedback, reference, bound, wanted.minimum_labels)
+    return performance.judge(wanted.metric, feedback, reference, bound, wanted.minimum_labels)
 
 
 def _told(wanted: Performance | None, whole: WindowCounts, covers: bool, joined: Joined | None) -> Joined:
@@ -178,6 +186,7 @@ def _performance_status(
         metric=wanted.metric,
         labels=measured.labels,
         until=told.until,
+        slices=[_slice(wanted, item, reference) for item in told.slices[:SLICES_MAX]] or None,
         coverage=round(covered.share, 4),
         biased=covered.biased,
         value=_rounded(found.value) if found else None,
@@ -186,6 +195,21 @@ def _performance_status(
         estimated=_rounded(expected.value) if expected else None,
         estimated_lower=_rounded(expected.lower) if expected else None,
         estimated_upper=_rounded(expected.upper) if expected else None,
+    )
+
+
+def _slice(wanted: Performance, counted: SliceCounts, reference: Reference) -> SliceStatus:
+    measured = _judge(wanted, counted.feedback, reference)
+    found = measured.interval
+    return SliceStatus(
+        column=counted.column,
+        category="(missing)" if counted.category is None else counted.category[:SHORT_CHARACTERS],
+        rows=counted.rows,
+        labels=measured.labels,
+        value=_rounded(found.value) if found else None,
+        lower=_rounded(found.lower) if found else None,
+        upper=_rounded(found.upper) if found else None,
+        degraded=measured.verdict is performance.Verdict.DEGRADED,
     )
 
 

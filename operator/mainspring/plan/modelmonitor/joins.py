@@ -59,6 +59,23 @@ class Case:
         return DatasetVersionSpec.model_validate(objects.spec(self.data_version))
 
     @property
+    def slices(self) -> list[str]:
+        """Those that every part of the log has."""
+        return [name for name in self._asked_slices if name not in self.refused_slices]
+
+    @property
+    def refused_slices(self) -> dict[str, str]:
+        """Why, by name."""
+        log, inputs = self.service.payload_log, {column.name for column in self.reference.columns}
+        redacted = set((log.redact if log else None) or ())
+        found = {name: "is no input of the model" for name in self._asked_slices if name not in inputs}
+        return found | {name: "is redacted" for name in self._asked_slices if name in redacted}
+
+    @property
+    def _asked_slices(self) -> list[str]:
+        return (self.observed.spec.performance.slices if self.observed.spec.performance else None) or []
+
+    @property
     def season(self) -> timedelta:
         return objects.parse_duration(self.observed.spec.season)
 
@@ -94,7 +111,7 @@ class Join:
             case.wanted.delay,
         ]
         resources = case.wanted.resources.to_dict() if case.wanted.resources else None
-        facts += [case.observed.spec.season, resources, case.observed.settings.jobs_image]
+        facts += [case.slices, case.observed.spec.season, resources, case.observed.settings.jobs_image]
         name = objects.name(case.observed.object)
         return f"{name}-labels-{objects.stable_hash(facts, HASH_CHARACTERS)}"
 
@@ -208,5 +225,6 @@ def _task(join: Join) -> contract.JoinTask:
         target=case.data.target,
         classes=reference.classes,
         positive=prediction.positive if prediction else None,
+        slices=case.slices,
         score_bins=len(prediction.edges) + 1 if prediction and prediction.edges is not None else 0,
     )

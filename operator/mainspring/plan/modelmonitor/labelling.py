@@ -41,6 +41,7 @@ class Joined:
     counts: WindowCounts
     covers: bool
     until: str | None = None
+    slices: tuple[contract.SliceCounts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _joined(join: Join, job: JobState) -> Joined | None:
         predicted=report.predicted,
         feedback=report.feedback,
     )
-    return Joined(counts, report.covers, objects.format_time(until))
+    return Joined(counts, report.covers, objects.format_time(until), tuple(report.slices))
 
 
 def _others(labelled: Labelled, keep: Collection[str]) -> tuple[tuple[Ref, str], ...]:
@@ -174,4 +175,6 @@ def _outcome(join: Join, job: JobState, report: contract.JoinReport) -> Conditio
     notes = [f"{count} {what}" for what, count in aside.items() if count]
     if report.unreadable:
         notes.append(f"{report.unreadable} parts of the log cannot be read")
+    notes += [f"slice {name!r} {why}" for name, why in join.case.refused_slices.items()]
+    notes += [f"slice {why}" for why in report.refused_slices]
     return Condition(CONDITION, "True", "Joined", "; ".join([text, *notes]))

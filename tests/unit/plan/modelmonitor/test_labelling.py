@@ -322,3 +322,44 @@ def test_without_a_join_nothing_is_known() -> None:
     assert (found.performance.value, found.performance.labels) == (None, 0)
     assert not found.evidence
     assert not found.recovered
+
+
+def sliced(*names: str, service: dict[str, Any] | None = None) -> Observed:
+    observed = observe(service=service)
+    asked = observed.spec.performance
+    assert asked is not None
+    return replace(
+        observed,
+        spec=observed.spec.model_copy(update={"performance": asked.model_copy(update={"slices": [*names]})}),
+    )
+
+
+def test_slices_are_asked_of_the_join_and_told() -> None:
+    reference = REFERENCE.model_copy(update={"columns": [monitored.categories("plan", ["basic"], [10])]})
+    made = decide(sliced("plan", "plane"), reference=reference)
+    task = json.loads(made.apply[0]["data"]["task.json"])
+    assert task["slices"] == ["plan"]
+    parts = [contract.SliceCounts(column="plan", category=name, rows=200, feedback=GOOD) for name in ("basic", None)]
+    report = REPORT.model_copy(update={"slices": parts, "refused_slices": ["'x' has more than 20 values"]})
+    asked = sliced("plan", "plane")
+    known = replace(asked, labelled=replace(asked.labelled, jobs=(ended(made, report=report),)))
+    found = decide(known, reference=reference)
+    assert "slice 'plane' is no input of the model" in message(found)
+    assert "slice 'x' has more than 20 values" in message(found)
+    assert found.joined is not None
+    told = evaluated(found.joined).performance
+    assert told is not None
+    assert told.slices is not None
+    assert [(one.category, one.labels, one.value, one.degraded) for one in told.slices] == [
+        ("basic", 200, 0.95, False),
+        ("(missing)", 200, 0.95, False),
+    ]
+
+
+def test_a_slice_that_is_redacted_is_not_asked_for() -> None:
+    reference = REFERENCE.model_copy(update={"columns": [monitored.categories("plan", ["basic"], [10])]})
+    made = decide(sliced("plan", service={"payloadLog": {"redact": ["plan"]}}), reference=reference)
+    assert (
+        "slices" not in json.loads(made.apply[0]["data"]["task.json"])
+        or not json.loads(made.apply[0]["data"]["task.json"])["slices"]
+    )

@@ -32,6 +32,8 @@ class Said:
     bin: int = 0
     second: float = 0.0
     request: str = ""
+    plan: str | None = "basic"
+    visits: float | None = 1.0
 
 
 @dataclass
@@ -88,6 +90,13 @@ def columns(said: Sequence[Said], times: Sequence[int]) -> list[Column]:
         if texts
         else Column(names.PREDICTION, Kind.FLOAT, np.array([one.prediction for one in said])),
         Column(names.BIN, Kind.INTEGER, np.array([one.bin for one in said])),
+        text("a plan", [one.plan for one in said]),
+        Column(
+            "visits",
+            Kind.FLOAT,
+            np.array([one.visits or 0.0 for one in said]),
+            np.array([one.visits is not None for one in said]),
+        ),
     ]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_a_key_that_was_predicted_twice_has_its_label_twice(lab: Lab) -> None:
 
 def test_a_key_with_several_labels_has_none(lab: Lab) -> None:
     lab.write(Said("1", "yes"), Said("2", "yes"))
-    columns = {"id": [1, 1, 2], "x": [1.0, 2.0, 3.0], "y": ["yes", "no", "yes"]}
+    columns: dict[str, Any] = {"id": [1, 1, 2], "x": [1.0, 2.0, 3.0], "y": ["yes", "no", "yes"]}
     report = lab.join(lab.workshop.prepare_rows(columns))
     assert (report.rows, report.ambiguous, report.feedback.rows) == (2, 1, 1)
 
@@ -140,3 +141,34 @@ def test_a_dataset_without_the_key_is_named(lab: Lab) -> None:
     lab.write(Said("a", "yes"))
     with pytest.raises(PermanentError, match=r"no column 'customer'; correct spec\.performance\.labels\.key"):
         lab.join(lab.data(LABELS), key="customer")
+
+
+def test_slices_are_counted_by_value(lab: Lab) -> None:
+    lab.write(Said("a", "yes", plan="pro"), Said("b", "yes", plan="pro"), Said("c", "yes"), Said("d", "no", plan=None))
+    report = lab.join(lab.data(LABELS), slices=["a plan", "visits"])
+    found = {(one.column, one.category): (one.rows, one.feedback.confusion) for one in report.slices}
+    assert found == {
+        ("a plan", "pro"): (2, [[0, 0], [1, 1]]),
+        ("a plan", "basic"): (1, [[0, 0], [0, 1]]),
+        ("a plan", None): (1, [[1, 0], [0, 0]]),
+        ("visits", "1.0"): (4, [[1, 0], [1, 2]]),
+    }
+    assert report.feedback.rows == 4
+
+
+def test_slices_of_a_regression_have_their_own_errors(lab: Lab) -> None:
+    lab.write(Said("a", 1.5, plan="pro"), Said("b", 3.0))
+    report = lab.join(
+        lab.data({"a": 1.0, "b": 5.0}, task="Regression"), classes=None, positive=None, score_bins=0, slices=["a plan"]
+    )
+    errors = {one.category: one.feedback.errors for one in report.slices}
+    assert {name: found and found.absolute for name, found in errors.items()} == {"pro": 0.5, "basic": 2.0}
+
+
+def test_a_column_with_many_values_is_no_slice(lab: Lab) -> None:
+    lab.write(*(Said("a", "yes", visits=float(number)) for number in range(21)))
+    report = lab.join(lab.data(LABELS), slices=["visits"])
+    assert report.slices == []
+    assert report.refused_slices == ["'visits' has more than 20 values and cannot be a slice"]
+    lab.write(*(Said("a", "yes", visits=float(number) or None) for number in range(21)))
+    assert len(lab.join(lab.data(LABELS), slices=["visits"]).slices) == 21

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mainspring.api import contract
 from mainspring.api.monitoring import FeedbackCounts
@@ -29,7 +30,7 @@ async def test_the_same_predictions_and_labels_give_the_same_counts(tmp_path: Pa
         assert model is not None
         assert model.log is not None
         assert await model.log.close(30.0)
-    columns = {"patient": list(LABELS), "x": RADII, "diagnosis": list(LABELS.values())}
+    columns: dict[str, Any] = {"patient": list(LABELS), "x": RADII, "diagnosis": list(LABELS.values())}
     made = Workshop(tmp_path).prepare_rows(columns, {"target": "diagnosis", "key": "patient"})
     assert reference.key == "patient"
     assert reference.prediction is not None
