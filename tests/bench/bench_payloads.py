@@ -4,7 +4,8 @@
 
 Model, callers and columns are those of `bench_monitoring`; all count, too. Figures are CPU time of all threads, that of
 the log included, from the first request until the last part is in a directory on this machine; the least of several
-rounds, in which all servers take turns. Below each table: what is held in memory and what becomes of the rest, when
+rounds, in which all servers take turns. Below each table: its parts (on the event loop: to decide about a request, and to
+take one that is logged; in the thread: to make a file), and what is held in memory and what becomes of the rest when
 everything is logged and the store hangs.
 """
 
@@ -16,18 +17,25 @@ import tempfile
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import msgspec
 import uvloop
 
-from mainspring_runtime.serve import server
+from mainspring_runtime import parquet
+from mainspring_runtime.serve import predicting, server, tables
 from mainspring_runtime.serve.loading import Loaded
+from mainspring_runtime.serve.monitoring.predictions import Predictions
 from mainspring_runtime.serve.payloads import compiling
+from mainspring_runtime.serve.payloads.mark import Mark
+from mainspring_runtime.serve.payloads.rows import Entry, Rows
 from mainspring_runtime.serve.settings import Limits, PayloadLog
 from tests.bench import bench_monitoring
-from tests.bench.bench_monitoring import CALLERS, KINDS, REQUEST_ROWS, SETTINGS, Columns, Sizes
+from tests.bench.bench_monitoring import CALLERS, KINDS, REQUEST_ROWS, SETTINGS, TRAINING_ROWS, Columns, Sizes
 
 RATES = (0.0, 0.1, 1.0)
 REPEATS = 7
@@ -47,6 +55,7 @@ def main() -> None:
             loaded = bench_monitoring.load(bench_monitoring.train(root, columns), root / "here")
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(compare(name, loaded, columns, rows, root / "log"))
+                runner.run(print_parts(loaded, columns))
                 runner.run(hang(loaded, columns))
 
 
@@ -92,6 +101,45 @@ async def close(parts: server.Parts, seconds: float) -> bool:
     model = parts.app.model
     assert model is not None
     return model.log is None or await model.log.close(seconds)
+
+
+async def print_parts(loaded: Loaded, columns: Columns) -> None:
+    """Thread time, the least of some repetitions; rows are those of the training data."""
+    settings = replace(SETTINGS, payload_log=PayloadLog("", 1.0))
+    signature, schema = loaded.predictor.signature, tables.compile_schema(loaded.predictor.signature)
+    log, _ = compiling.compile_log(settings, Limits(payload_bytes=1 << 40), signature, loaded.profile, schema)
+    assert log is not None
+    predict = predicting.make_predict(loaded.predictor, schema, log.outputs)
+    marks = [Mark(f"order-{number}", 500) for number in range(TRAINING_ROWS)]
+    calls = [
+        predict([msgspec.structs.replace(one, mark=mark)], ("predict",))
+        for one, mark in zip(bench_monitoring.split(schema, columns, 1), marks, strict=False)
+    ]
+    rows = Rows("m", "1", schema, Predictions(signature, loaded.profile.prediction))
+    entries = [Entry(mark, 1, call.parts[0], call.results) for call, mark in zip(calls, marks, strict=True)]
+
+    def take() -> None:
+        for call in calls:
+            log.observe(call, [True])
+
+    deciding = best(lambda: [log.mark(mark.request, 500) for mark in marks])
+    taking = best(take)
+    making = best(lambda: parquet.encode(rows.columns(entries)))
+    size = len(parquet.encode(rows.columns(entries)))
+    print(
+        f"deciding {deciding:.2f}, taking {taking:.2f} µs a request; making a file {making:.2f} µs and "
+        f"{size / len(entries):.0f} bytes a row; so 10 % of one-row requests cost {deciding + (taking + making) / 10:.2f} µs"
+    )
+
+
+def best(action: Callable[[], Any]) -> float:
+    """Microseconds for each of `TRAINING_ROWS`."""
+    times = []
+    for _ in range(REPEATS * 3):
+        started = time.thread_time()
+        action()
+        times.append(time.thread_time() - started)
+    return min(times) / TRAINING_ROWS * 1e6
 
 
 class Hanging:
