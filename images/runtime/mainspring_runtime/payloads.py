@@ -19,7 +19,7 @@ from obstore.store import ObjectStore
 
 MICROSECONDS = 1_000_000
 DIGEST_LETTERS = 12
-LONGEST_PART = timedelta(days=1)  # a part begins at most so long before its last row
+LONGEST_PART = timedelta(days=1)  # a part begins less than so long before its last row
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NAME = re.compile(r"([0-9]{16})-([0-9]{16})-[0-9a-f]+-[0-9]+\.parquet")
 

@@ -25,7 +25,7 @@ import msgspec
 
 from mainspring_runtime import parquet
 from mainspring_runtime.errors import JobError
-from mainspring_runtime.payloads import MICROSECONDS, Source
+from mainspring_runtime.payloads import LONGEST_PART, MICROSECONDS, Source
 from mainspring_runtime.serve.monitoring import wire
 from mainspring_runtime.serve.monitoring.tokens import Clock
 from mainspring_runtime.serve.payloads.mark import Mark, Sampling
@@ -36,6 +36,7 @@ from mainspring_runtime.serve.tables import Table
 
 PAUSE_SECONDS = (1.0, 60.0)  # after a part could not be written: at first, and at most
 CLEANING_SECONDS = 3_600.0
+LONGEST_MICROSECONDS = int(LONGEST_PART.total_seconds()) * MICROSECONDS
 PROCESS_BYTES = 4
 CELL_BYTES = 64  # of a value in memory, on the safe side: a short string takes about so much
 
@@ -167,7 +168,11 @@ class Writer:
         self.wake.clear()
         ended = self.closing.is_set()
         while self._queue:
-            self._add(self._queue.popleft())
+            entry = self._queue.popleft()
+            # After a store was away for long. Readers find a part by the date of its first row.
+            if self._part and entry.time - self._part[0].time >= LONGEST_MICROSECONDS:
+                self._write()
+            self._add(entry)
             if self._part_rows >= self._settings.part_rows:
                 self._write()
         if self._part and (ended or self._clock() >= self._due):
