@@ -12,7 +12,7 @@ import numpy as np
 import obstore
 
 from mainspring.api import contract
-from mainspring_runtime import parquet, payloads, stores
+from mainspring_runtime import parquet, stores
 from mainspring_runtime.labels import command
 from mainspring_runtime.parquet import Column, Kind
 from mainspring_runtime.payloads import MICROSECONDS, Source
@@ -103,6 +103,3 @@ def columns(said: Sequence[Said], times: Sequence[int]) -> list[Column]:
 def text(name: str, values: Sequence[str | None]) -> Column:
     found = np.array([value or "" for value in values], dtype=object)
     return Column(name, Kind.TEXT, found, np.array([value is not None for value in values]))
-
-
-__all__ = ["NOON", "SOURCE", "Lab", "Said", "payloads"]
