@@ -94,9 +94,10 @@ def _failed(join: Join) -> list[JobState]:
 def _last(join: Join) -> JobState | None:
     """The newest join of this version, unless its season has nothing to do with this one."""
     for job in reversed(join.case.labelled.jobs):
-        if job.state == "Succeeded" and objects.labels(job.job).get(LABEL_MODEL_VERSION) == join.case.version:
+        about = objects.labels(job.job).get(LABEL_MODEL_VERSION)
+        if job.state == "Succeeded" and about == join.case.version and _report(job) is not None:
             until = _until(job)
-            return job if until is not None and until > join.since and _report(job) is not None else None
+            return job if until is not None and until > join.since else None
     return None
 
 
