@@ -15,6 +15,7 @@ CONTAINER = {"image": "team/trainer:1"}
 COLUMN = {"name": "x", "type": "Float"}
 NO_ESTIMATOR = {"dataset": {"name": "d"}, "model": "m"}
 RUN = {**NO_ESTIMATOR, "estimator": {"class": "sklearn.svm.SVC"}}
+ACCURACY = {"metric": "accuracy", "minimum": 0.9}
 GATE = {"name": "g", "metric": "roc_auc", "minimum": 0.9}
 
 
@@ -102,8 +103,10 @@ ACCEPTED = (
     model(aliases={"champion": "m-v7"}, promotion={"mode": "Manual"}, trustedTypes=["a.B"]),
     service(model={"version": "m-v7"}),
     service(model={"name": "m", "alias": "blue"}, replicas=0, stop=True),
+    service(payloadLog={"sampleRate": 0.05, "redact": ["name"], "maxPartAge": "1m", "keep": "90d"}),
     service(expose={"from": [{"namespaceSelector": {}}]}, runtime={"image": "triton"}),
-    monitor(performance={"metric": "accuracy", "minimum": 0.9}, retrain={"template": {"spec": RUN}}),
+    monitor(performance=ACCURACY, retrain={"template": {"spec": RUN}}),
+    monitor(performance={**ACCURACY, "labels": {"dataset": "d", "key": "customer", "delay": "30d", "every": "6h"}}),
     monitor(performance={"metric": "mean_absolute_error", "maximum": 3}, window={"length": "1h"}, season="7d"),
     monitor(retrain={"template": {"spec": RUN}, "triggers": ["DriftDetected"], "budget": {"runs": 1}}, suspend=True),
     monitor(retrain={"template": {"spec": RUN}, "triggers": ["Schedule", "DriftDetected"], "schedule": "0 3 * * 1"}),
@@ -180,12 +183,20 @@ REFUSED = (
     service("spec.model", "set model.name", model={}),
     service("spec.model", "set model.name", model={"name": "m", "version": "m-v7"}),
     service("spec.model", "model.alias needs model.name", model={"version": "m-v7", "alias": "blue"}),
+    service("spec.payloadLog.sampleRate", payloadLog={"sampleRate": 0}),
+    service("spec.payloadLog.sampleRate", payloadLog={"sampleRate": 1.5}),
+    service("spec.payloadLog.keep", payloadLog={"keep": "for ever"}),
+    service("payloadLog needs Mainspring's own server", payloadLog={}, runtime={"image": "triton"}),
     service("spec.replicas", replicas=-1),
     service("spec.replicas", replicas=1001),
     service("spec.runtime.image", "Required value", runtime={}),
     monitor("spec.performance", "set minimum", performance={"metric": "accuracy"}),
     monitor("spec.performance", "set minimum", performance={"metric": "r2", "minimum": 0, "maximum": 1}),
     monitor("spec.performance.metric", performance={"metric": "speed", "minimum": 1}),
+    monitor("spec.performance.labels.delay", performance={**ACCURACY, "labels": {"dataset": "d"}}),
+    monitor("slices need labels from a Dataset", performance={**ACCURACY, "slices": ["plan"]}),
+    monitor("spec.performance.labels.dataset", performance={**ACCURACY, "labels": {"delay": "1d"}}),
+    monitor("spec.performance.labels.delay", performance={**ACCURACY, "labels": {"dataset": "d", "delay": "a day"}}),
     monitor("spec.retrain.template", "Required value", retrain={}),
     monitor("spec.retrain.template.spec", "exactly one of estimator", retrain={"template": {"spec": NO_ESTIMATOR}}),
     monitor("spec.retrain.triggers", retrain={"template": {"spec": RUN}, "triggers": []}),

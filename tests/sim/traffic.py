@@ -7,8 +7,10 @@ the change knows it: its reference is another, and its predictions are right aga
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from mainspring.api import contract
 from mainspring.api.monitoring import (
     ColumnCounts,
     FeedbackCounts,
@@ -43,9 +45,31 @@ class Traffic:
     down: set[str] = field(default_factory=set)  # services whose pods do not answer
     foreign: bool = False  # another server than ours
     no_profile: bool = False
+    key: str | None = "patient"
+    keys_sent: bool = True
+    silent_users: bool = False  # nobody sends feedback
 
     def change(self, server: ApiServer) -> None:
         self.changed_at = server.clock.seconds
+
+    def rows(self, begin: float, end: float) -> list[int]:
+        """Between two moments of the clock: before the change, and after it."""
+        change = end if self.changed_at is None else self.changed_at
+        before, after = max(0.0, min(end, change) - begin), max(0.0, end - max(change, begin))
+        return [int(ROWS_PER_SECOND * seconds) for seconds in (before, after)]
+
+    def labels(self, rows: list[int]) -> list[int]:
+        return [int(self.labelled * part) for part in rows]
+
+    def confusion(self, labels: list[int], knows: bool) -> list[list[int]]:
+        total = [[0, 0], [0, 0]]
+        for index, count in enumerate(labels):
+            accuracy = self.accuracy[0 if knows else index]
+            for predicted, share in enumerate((1 - POSITIVE[index], POSITIVE[index])):
+                right = int(count * share * accuracy)
+                total[predicted][predicted] += right
+                total[predicted][1 - predicted] += int(count * share) - right
+        return total
 
 
 class SimServers:
@@ -61,7 +85,7 @@ class SimServers:
         rows = self._rows(pod)
         total = sum(rows)
         knows = version in self._traffic.versions_that_know
-        labels = [int(self._traffic.labelled * part) for part in rows]
+        labels = self._traffic.labels(rows)
         return Snapshot(
             model="tumours",
             version=version.rpartition("-v")[2],
@@ -74,7 +98,9 @@ class SimServers:
             ],
             prediction=_spread(rows, [(1 - p, p) for p in POSITIVE]),
             predicted=_spread(rows, [(1 - p, p) for p in POSITIVE]),
-            feedback=FeedbackCounts(rows=sum(labels), confusion=self._confusion(labels, knows)),
+            feedback=None
+            if self._traffic.silent_users
+            else FeedbackCounts(rows=sum(labels), confusion=self._traffic.confusion(labels, knows)),
         )
 
     async def reference(self, address: str) -> Reference:
@@ -106,6 +132,7 @@ class SimServers:
             prediction=prediction,
             task="Classification",
             classes=CLASSES,
+            key=self._traffic.key,
         )
 
     def _pod(self, address: str) -> Object:
@@ -126,11 +153,7 @@ class SimServers:
 
     def _rows(self, pod: Object) -> list[int]:
         """Before the change, and after it."""
-        since = (objects.created_at(pod) - EPOCH).total_seconds()
-        now, change = self._server.clock.seconds, self._traffic.changed_at
-        before = max(0.0, (now if change is None else min(now, change)) - since)
-        after = 0.0 if change is None else max(0.0, now - max(change, since))
-        return [int(ROWS_PER_SECOND * before), int(ROWS_PER_SECOND * after)]
+        return self._traffic.rows(seconds_of(objects.created_at(pod)), self._server.clock.seconds)
 
     def _swung(self, pod: Object) -> list[int]:
         """In the first halves of the swing, and in the second ones."""
@@ -144,15 +167,28 @@ class SimServers:
         second = late(now) - late(since)
         return [int(ROWS_PER_SECOND * part) for part in (now - since - second, second)]
 
-    def _confusion(self, labels: list[int], knows: bool) -> list[list[int]]:
-        total = [[0, 0], [0, 0]]
-        for index, count in enumerate(labels):
-            accuracy = self._traffic.accuracy[0 if knows else index]
-            for predicted, share in enumerate((1 - POSITIVE[index], POSITIVE[index])):
-                right = int(count * share * accuracy)
-                total[predicted][predicted] += right
-                total[predicted][1 - predicted] += int(count * share) - right
-        return total
+
+def joined(server: ApiServer, traffic: Traffic, task: dict[str, Any]) -> contract.JoinReport:
+    """What the Dataset says of logged predictions: those of one pod, from when the version was deployed first."""
+    name = f"{task['model']}-v{task['version']}"
+    deployed = [d for d in server.select("Deployment") if objects.annotations_of(d)[LABEL_MODEL_VERSION] == name]
+    began = min(seconds_of(objects.created_at(d)) for d in deployed)
+    since, until = (seconds_of(objects.parse_time(task[end])) for end in ("since", "until"))
+    rows = traffic.rows(max(since, began), until)
+    labels = traffic.labels(rows) if traffic.keys_sent else [0, 0]
+    return contract.JoinReport(
+        rows=sum(rows),
+        covers=began <= since,
+        without_key=0 if traffic.keys_sent else sum(rows),
+        predicted=_spread(rows, [(1 - p, p) for p in POSITIVE]),
+        feedback=FeedbackCounts(
+            rows=sum(labels), confusion=traffic.confusion(labels, name in traffic.versions_that_know)
+        ),
+    )
+
+
+def seconds_of(moment: datetime) -> float:
+    return (moment - EPOCH).total_seconds()
 
 
 def digest(version: str) -> str:

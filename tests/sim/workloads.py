@@ -20,7 +20,7 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from tests.sim.runtime import Runtime
 from tests.sim.server import ApiServer
-from tests.sim.traffic import Traffic
+from tests.sim.traffic import Traffic, joined
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,9 @@ class Workloads:
     def _report(self, job: Object) -> None:
         target = Ref("ConfigMap", objects.namespace(job), objects.name(job))
         task = json.loads(self.server.get(target)["data"][contract.TASK_KEY])
-        report = json.dumps(self.runtime.report(task))
+        joins = task["kind"] == "join"
+        made = joined(self.server, self.traffic, task).to_dict() if joins else self.runtime.report(task)
+        report = json.dumps(made)
         self.server.merge(target, {"data": {contract.REPORT_KEY: report}})
 
     def _end_job(self, job: Object, how: str, reason: str) -> None:

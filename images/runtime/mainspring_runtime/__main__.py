@@ -22,6 +22,7 @@ COMMANDS = {
     "fetch": "mainspring_runtime.train.command",
     "publish": "mainspring_runtime.train.command",
     "evaluate": "mainspring_runtime.evaluate.command",
+    "join": "mainspring_runtime.labels.command",
     "serve": "mainspring_runtime.serve.command",
 }
 USAGE = f"usage: python -m mainspring_runtime {{{','.join(COMMANDS)}}} [argument ...]"

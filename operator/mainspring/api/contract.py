@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from mainspring.api.monitoring import FeedbackCounts
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.api.v1alpha1.dataset import DatasetSpec, Task
 from mainspring.api.v1alpha1.datasetversion import CheckResult, ColumnProfile, NewRows, SplitCounts
@@ -63,6 +64,18 @@ class ServerEnv(StrEnum):
     PORT = "MAINSPRING_PORT"  # inference, default 8080
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
     FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
+    PAYLOAD_LOG = "MAINSPRING_PAYLOAD_LOG"  # JSON of `PayloadLogSettings`; without it nothing is logged
+
+
+class PayloadLogSettings(ApiModel):
+    """What a server logs of requests and answers, and where to; `mainspring_runtime.payloads` says how parts are named."""
+
+    uri: str  # of the service's log, in the artifact store
+    sample_rate: float
+    redact: list[str] = []
+    part_seconds: float
+    part_rows: int
+    keep_seconds: float
 
 
 class Outcome(ApiModel):
@@ -212,12 +225,54 @@ class EvaluateReport(ApiModel):
     notes: list[str] = []
 
 
+class JoinTask(ApiModel):
+    """`join`: what a Dataset says of logged predictions. The same task on the same data gives the same report."""
+
+    kind: Literal["join"] = "join"
+    namespace: str
+    monitor: str
+    log: str  # the payload log of the service
+    model: str  # whose predictions: the version by its number and the digest of its artifact
+    version: str
+    digest: str
+    since: str  # RFC 3339; predictions answered in [since, until)
+    until: str
+    dataset: ArtifactRef
+    key: str
+    target: str
+    classes: list[str] | None = None  # as in `monitoring.Reference`
+    positive: str | None = None
+    score_bins: int = 0
+    slices: list[str] = []  # inputs that every part has
+
+
+class SliceCounts(ApiModel):
+    """Of the predictions whose input `column` was this one; None: those where it was missing."""
+
+    column: str
+    category: str | None = None
+    rows: int
+    feedback: FeedbackCounts
+
+
+class JoinReport(ApiModel):
+    rows: int  # logged predictions in the time
+    covers: bool  # the log has earlier ones, too: it did not begin in that time
+    without_key: int = 0
+    ambiguous: int = 0  # rows whose key has several labels: not counted
+    unreadable: int = 0  # parts
+    predicted: list[int] | None = None  # rows by predicted class
+    feedback: FeedbackCounts
+    slices: list[SliceCounts] = []
+    refused_slices: list[str] = []  # sentences
+
+
 def as_json(value: ApiModel) -> str:
     """The wire form, with sorted keys so that equal values give equal bytes."""
     return json.dumps(value.to_dict(), sort_keys=True, ensure_ascii=False)
 
 
-AnyTask = PrepareTask | TrainTask | EvaluateTask
+AnyTask = PrepareTask | TrainTask | EvaluateTask | JoinTask
 JsonObject = dict[str, Any]
 
 CompareTask.model_rebuild()

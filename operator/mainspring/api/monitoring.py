@@ -80,6 +80,7 @@ class Reference(ApiModel):
     prediction: ReferencePrediction | None = None
     task: Literal["Classification", "Regression"] | None = None
     classes: list[str] | None = None  # all classes, in the order of the confusion counts
+    key: str | None = None  # the Dataset's key, which callers may send along for the payload log
 
 
 class ColumnCounts(ApiModel):
@@ -129,6 +130,16 @@ class FeedbackCounts(ApiModel):
     errors: ErrorSums | None = None  # regression
 
 
+class PayloadCounts(ApiModel):
+    """What became of the rows that were to be logged. They need not add up: some wait for their part to be written."""
+
+    written: int = 0  # rows, in the artifact store
+    dropped: int = 0  # rows, because the store was slow or away
+    parts: int = 0
+    failures: int = 0  # attempts to write a part
+    reason: str | None = None  # why nothing is logged
+
+
 class Snapshot(ApiModel):
     """Everything counted since the start of this server."""
 
@@ -146,3 +157,4 @@ class Snapshot(ApiModel):
     predicted: list[int] | None = None  # rows by predicted class, in the order of `Reference.classes`
     feedback: FeedbackCounts | None = None  # labels of predictions of this version, wherever they were made
     other_feedback: dict[str, FeedbackCounts] = {}  # by version: labels of other versions that came to this server
+    payloads: PayloadCounts | None = None  # with a payload log

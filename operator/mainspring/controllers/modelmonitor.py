@@ -17,6 +17,7 @@ from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.controllers import reading
 from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.kube import servers
+from mainspring.kube.client import Api
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
@@ -26,7 +27,7 @@ from mainspring.plan.common.settings import Settings
 from mainspring.plan.inferenceservice.builders import INTERNAL_PORT
 from mainspring.plan.modelmonitor import builders, figures, plan
 from mainspring.plan.modelmonitor import state as states
-from mainspring.plan.modelmonitor.observed import Observed, Reading
+from mainspring.plan.modelmonitor.observed import Labelled, Observed, Reading
 
 READ_AT_ONCE = 16
 REFERENCES_MAX = 1000
@@ -35,7 +36,8 @@ REFERENCES_MAX = 1000
 class ModelMonitorController:
     kind = "ModelMonitor"
 
-    def __init__(self, store: Store, settings: Settings, asked: Servers) -> None:
+    def __init__(self, api: Api, store: Store, settings: Settings, asked: Servers) -> None:
+        self._api = api
         self._store = store
         self._settings = settings
         self._servers = asked
@@ -46,7 +48,7 @@ class ModelMonitorController:
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
             return (objects.ref(obj),)
-        if obj["kind"] in ("TrainingRun", "ConfigMap"):
+        if obj["kind"] in ("TrainingRun", "ConfigMap", "Job"):
             return reading.by_label(obj, self.kind, LABEL_MONITOR)
         if obj["kind"] == "InferenceService":
             return self._watching(objects.namespace(obj), objects.name(obj))
@@ -99,6 +101,17 @@ class ModelMonitorController:
             dataset_versions=self._of("DatasetVersion", key.namespace, "dataset", dataset),
             runs=self._runs(obj),
             reading=await self._read(obj, spec, service, state) if version is not None else Reading(),
+            labelled=await self._labelled(obj, spec),
+        )
+
+    async def _labelled(self, obj: Object, spec: ModelMonitorSpec) -> Labelled:
+        labels, namespace = spec.performance.labels if spec.performance else None, objects.namespace(obj)
+        dataset = self._named(namespace, "Dataset", labels.dataset if labels else None)
+        return Labelled(
+            dataset=dataset,
+            version=self._named(namespace, "DatasetVersion", objects.status(dataset or {}).get("current")),
+            jobs=await reading.read_jobs(self._api, self._store, obj),
+            job_children=reading.job_children(self._store, obj),
         )
 
     def _named(self, namespace: str, kind: str, name: str | None) -> Object | None:

@@ -30,4 +30,7 @@ KINDS = (*(controller.kind for controller in CONTROLLERS), ModelMonitorControlle
 
 
 def build(api: Api, store: Store, settings: Settings, servers: Servers) -> list[Controller]:
-    return [*(make(api, store, settings) for make in CONTROLLERS), ModelMonitorController(store, settings, servers)]
+    return [
+        *(make(api, store, settings) for make in CONTROLLERS),
+        ModelMonitorController(api, store, settings, servers),
+    ]

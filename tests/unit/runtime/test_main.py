@@ -56,7 +56,10 @@ def test_failures_have_an_exit_code_and_an_outcome(
 @pytest.mark.parametrize("argv", [[], ["unknown"], ["--help"]])
 def test_other_words_print_the_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(argv) == 2
-    assert "usage: python -m mainspring_runtime {prepare,train,fetch,publish,evaluate,serve}" in capsys.readouterr().err
+    assert (
+        "usage: python -m mainspring_runtime {prepare,train,fetch,publish,evaluate,join,serve}"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_bug_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,13 +44,17 @@ class Output:
 
 @dataclass(frozen=True)
 class Signature:
-    """Inputs in the order in which one tensor `[N, F]` lists them; `classes` in the order of per-class outputs."""
+    """Inputs in the order in which one tensor `[N, F]` lists them; `classes` in the order of per-class outputs.
+
+    `key` is the column that tells rows of the Dataset apart. Callers may send it along, the model never sees it.
+    """
 
     inputs: tuple[Column, ...]
     outputs: tuple[Output, ...]
     default_outputs: tuple[str, ...] = ("predict",)
     classes: tuple[Label, ...] | None = None
     task: str = CLASSIFICATION
+    key: str | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -64,7 +68,7 @@ class Signature:
             "outputs": [asdict(output) for output in self.outputs],
             "defaultOutputs": self.default_outputs,
             "classes": self.classes,
-        }
+        } | ({} if self.key is None else {"key": self.key})
         return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
@@ -104,6 +108,7 @@ def from_json(text: str) -> Signature:
         default_outputs=tuple(document.get("defaultOutputs", ("predict",))),
         classes=None if classes is None else tuple(classes),
         task=document["task"],
+        key=document.get("key"),
     )
 
 

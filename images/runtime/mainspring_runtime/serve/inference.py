@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from mainspring import __version__
 from mainspring_runtime.errors import JobError
 from mainspring_runtime.serve import environment, http, tables, wire
@@ -20,6 +22,7 @@ from mainspring_runtime.serve.http import Receive, Response, Route, Scope, Send
 from mainspring_runtime.serve.metrics import Tallies
 from mainspring_runtime.serve.monitoring import feedback_request
 from mainspring_runtime.serve.monitoring.feedback import Feedback
+from mainspring_runtime.serve.payloads.log import Log
 from mainspring_runtime.serve.predicting import Outputs
 from mainspring_runtime.serve.settings import Limits, Settings
 from mainspring_runtime.serve.tables import Schema
@@ -41,6 +44,7 @@ class ServedModel:
     batcher: Batcher
     metadata: bytes
     feedback: Feedback | None = None
+    log: Log | None = None
 
 
 class InferenceApp:
@@ -129,6 +133,8 @@ class InferenceApp:
         outputs = choose_outputs(model, request.outputs)
         table = tables.build(model.schema, request.inputs, self._limits.request_rows)
         self._tallies.coerced_values += table.coerced
+        if model.log is not None and (mark := model.log.mark(request.id, len(body))) is not None:
+            table = msgspec.structs.replace(table, mark=mark)
         answer = await model.batcher.submit(table, outputs)
         if isinstance(answer, Failed):
             raise explain(answer.error)

@@ -23,7 +23,7 @@ def encode_metadata(settings: Settings, signature: Signature, path: str) -> byte
             "platform": PLATFORMS[path],
             "inputs": [_input(column) for column in signature.inputs],
             "outputs": [_output(output, signature) for output in signature.outputs],
-            "parameters": parameters | _classes(signature),
+            "parameters": parameters | _classes(signature) | _key(signature),
         }
     )
 
@@ -38,6 +38,11 @@ def _input(column: Column) -> dict[str, Any]:
 def _output(output: Output, signature: Signature) -> dict[str, Any]:
     parameters = _classes(signature) if output.name in PER_CLASS_OUTPUTS and len(output.shape) == 2 else {}
     return {"name": output.name, "datatype": output.datatype, "shape": list(output.shape), "parameters": parameters}
+
+
+def _key(signature: Signature) -> dict[str, Any]:
+    """One input more that may be sent, as a string or an integer for each row."""
+    return {} if signature.key is None else {"key": signature.key}
 
 
 def _classes(signature: Signature) -> dict[str, Any]:

@@ -7,13 +7,14 @@ import gc
 import logging
 import signal
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainspring_runtime.model.signature import Output
 from mainspring_runtime.serve import loading, predicting, tables
-from mainspring_runtime.serve.batching import Batcher
+from mainspring_runtime.serve.batching import Batcher, Observe
 from mainspring_runtime.serve.inference import InferenceApp, ServedModel
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.listener import Listener, bind
@@ -23,6 +24,9 @@ from mainspring_runtime.serve.metrics import ModelInfo, ServerCollector, Tallies
 from mainspring_runtime.serve.monitoring import compiling
 from mainspring_runtime.serve.monitoring.monitor import Monitor
 from mainspring_runtime.serve.monitoring.series import MonitoringCollector
+from mainspring_runtime.serve.payloads import compiling as payload_logs
+from mainspring_runtime.serve.payloads.log import Log
+from mainspring_runtime.serve.predicting import Predicted
 from mainspring_runtime.serve.settings import Limits, Settings
 
 logger = logging.getLogger(__name__)
@@ -66,7 +70,7 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
 
 
 async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int) -> bool:
-    """Serve until SIGTERM or SIGINT. False when that came while the model was loading, and a thread is still at it.
+    """Serve until SIGTERM or SIGINT. False when a thread is still at work: loading the model, or writing payloads.
 
     Raises what loading raises.
     """
@@ -75,12 +79,14 @@ async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int
     listening = [asyncio.create_task(listener.listen()) for listener in (parts.public, parts.internal)]
     logger.info("listening on ports %d (inference) and %d (internal)", parts.public.port, parts.internal.port)
     try:
-        return await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
+        loaded = await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
     finally:
         # The internal port is the last to go: the counters can be read to the end, when no request changes them.
         await _end(parts.public, listening[0])
+        flushed = await _flush(parts)
         await parts.monitor.hold(limits.final_seconds)
         await _end(parts.internal, listening[1])
+    return loaded and flushed
 
 
 async def _end(listener: Listener, task: asyncio.Task[None]) -> None:
@@ -109,21 +115,43 @@ def start_answering(parts: Parts, loaded: Loaded) -> None:
     signature = predictor.signature
     if tokens is not None:
         signature = replace(signature, outputs=(*signature.outputs, Output(tokens.name, "BYTES", (-1,))))
-    predict = predicting.make_predict(predictor, schema, watched.counters.outputs, tokens)
-    parts.monitor.watched = watched
+    log, payloads = payload_logs.compile_log(settings, parts.limits, predictor.signature, loaded.profile, schema)
+    needed = (*watched.counters.outputs, *(log.outputs if log is not None else ()))
+    predict = predicting.make_predict(predictor, schema, needed, tokens)
+    observe = _observers(watched.counters.observe, log)
+    parts.monitor.watched = replace(watched, payloads=payloads)
     parts.app.model = ServedModel(
         schema=schema,
         default_outputs=tuple(signature.default_outputs),
         outputs=frozenset(signature.output_names),
-        batcher=Batcher(predict, parts.executor, parts.limits, parts.tallies, observe=watched.counters.observe),
+        batcher=Batcher(predict, parts.executor, parts.limits, parts.tallies, observe=observe),
         metadata=encode_metadata(settings, signature, predictor.path),
         feedback=watched.feedback,
+        log=log,
     )
+    if log is not None:
+        log.start()
     parts.collector.info = ModelInfo(predictor.path, predictor.fallback_reason or "")
     # The model stays for good: without it, a full collection has little to walk through between two requests.
     gc.collect()
     gc.freeze()
     logger.info("ready")
+
+
+def _observers(count: Observe, log: Log | None) -> Observe:
+    if log is None:
+        return count
+
+    def both(predicted: Predicted, answered: Sequence[bool]) -> None:
+        count(predicted, answered)
+        log.observe(predicted, answered)
+
+    return both
+
+
+async def _flush(parts: Parts) -> bool:
+    model = parts.app.model
+    return model is None or model.log is None or await model.log.close(parts.limits.flush_seconds)
 
 
 async def _drain(parts: Parts) -> None:

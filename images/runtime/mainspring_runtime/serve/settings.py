@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.serve import environment
 
@@ -30,7 +32,20 @@ class Limits:
     # also be the one that closes it, or a request crosses the closing on its way.
     idle_seconds: int = 620
     linger_seconds: float = 10.0  # while draining: idle connections may still send a request, which is answered
-    final_seconds: float = 5.0  # after draining: for whoever watches to fetch the last counts
+    flush_seconds: float = 5.0  # after draining: for the last part of the payload log
+    final_seconds: float = 5.0  # after that: for whoever watches to fetch the last counts
+    payload_bytes: int = 16 * 1024 * 1024  # of requests that are to be logged and are not written yet
+
+
+class PayloadLog(msgspec.Struct, frozen=True, rename="camel"):
+    """What to log of requests and answers: `mainspring.api.contract.PayloadLogSettings`."""
+
+    uri: str
+    sample_rate: float
+    redact: tuple[str, ...] = ()
+    part_seconds: float = 300.0
+    part_rows: int = 10_000
+    keep_seconds: float = 30 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,7 @@ class Settings:
     port: int = DEFAULT_PORT
     internal_port: int = DEFAULT_INTERNAL_PORT
     feedback_key: str | None = field(default=None, repr=False)
+    payload_log: PayloadLog | None = None
 
 
 def from_environment(env: Mapping[str, str]) -> Settings:
@@ -60,6 +76,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         port=_port(env, environment.PORT, DEFAULT_PORT),
         internal_port=_port(env, environment.INTERNAL_PORT, DEFAULT_INTERNAL_PORT),
         feedback_key=_key(env, environment.FEEDBACK_KEY),
+        payload_log=_payload_log(env, environment.PAYLOAD_LOG),
     )
 
 
@@ -76,6 +93,16 @@ def _key(env: Mapping[str, str], name: str) -> str | None:
     if key is not None and len(key) < MIN_KEY_CHARACTERS:
         raise _invalid(name, f"must have at least {MIN_KEY_CHARACTERS} characters, got {len(key)}")
     return key
+
+
+def _payload_log(env: Mapping[str, str], name: str) -> PayloadLog | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=PayloadLog)
+    except msgspec.DecodeError as error:
+        raise _invalid(name, f"is not what it should be: {error}") from error
 
 
 def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:

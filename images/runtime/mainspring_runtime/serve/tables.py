@@ -3,6 +3,8 @@
 A table comes as one input per column (`[N]` or `[N, 1]`, by name, in any order), or as one tensor `[N, F]` whose columns
 follow the signature. Floats, which most models take and nothing else, are kept as one matrix: converting twenty columns
 costs about as much as converting one, and joining requests into a batch is one call.
+
+The key of the Dataset may be sent as one input more. It is kept beside the columns and never reaches the model.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model.signature import Column, Signature
 from mainspring_runtime.serve import tensors
 from mainspring_runtime.serve.errors import RequestError, bad_request, closest
+from mainspring_runtime.serve.payloads.mark import Mark
 from mainspring_runtime.serve.wire import RequestInput
 
 PLAIN_NUMBERS = {float, int}
@@ -39,6 +42,8 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     floats: Matrix
     others: tuple[tensors.Array, ...] = ()
     coercions: tuple[tuple[str, int], ...] = ()  # columns with values that came as another datatype, and how many
+    keys: tensors.Keys | None = None  # as they were sent along
+    mark: Mark | None = None  # of a request that the payload log shall have
 
     @property
     def coerced(self) -> int:
@@ -56,6 +61,7 @@ class Schema:
     float_names: tuple[str, ...]
     other_columns: tuple[Column, ...]
     plain_floats: bool  # no FP64 column stands for a boolean, whose values are checked one by one
+    key: str | None = None  # an input that is none of the model's
 
     @property
     def only_numbers(self) -> bool:
@@ -70,7 +76,7 @@ class Schema:
 
 
 def join(parts: Sequence[Table]) -> Table:
-    """The rows of several tables, one below the other."""
+    """The rows of several tables, one below the other, for the model: without keys and marks."""
     if len(parts) == 1:
         return parts[0]
     return Table(
@@ -86,13 +92,15 @@ def compile_schema(signature: Signature) -> Schema:
     for column in signature.inputs:
         _require_supported(column)
     floats = tuple(column for column in signature.inputs if column.datatype == "FP64")
+    names = frozenset(column.name for column in signature.inputs)
     return Schema(
         columns=signature.inputs,
-        names=frozenset(column.name for column in signature.inputs),
+        names=names,
         float_columns=floats,
         float_names=tuple(column.name for column in floats),
         other_columns=tuple(column for column in signature.inputs if column.datatype != "FP64"),
         plain_floats=all(column.kind != "Boolean" for column in floats),
+        key=None if signature.key in names else signature.key,
     )
 
 
@@ -110,6 +118,13 @@ def _require_supported(column: Column) -> None:
 
 def build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:
     """The table of a request. Raises `RequestError` 400 naming the input, or 413 when it has more than `max_rows`."""
+    if schema.key is not None and (keys := [item for item in inputs if item.name == schema.key]):
+        table = _build(schema, [item for item in inputs if item.name != schema.key], max_rows)
+        return msgspec.structs.replace(table, keys=_keys(keys, table.rows))
+    return _build(schema, inputs, max_rows)
+
+
+def _build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:
     if not inputs:
         raise bad_request(f"no inputs: expected {_expected(schema)}")
     rows = _rows(inputs[0], max_rows)
@@ -125,6 +140,16 @@ def _rows(first: RequestInput, max_rows: int) -> int:
     if rows > max_rows:
         raise RequestError(413, f"{rows} rows in one request; the limit is {max_rows}, so send several requests")
     return rows
+
+
+def _keys(given: Sequence[RequestInput], rows: int) -> tensors.Keys:
+    """What was sent as the key. Raises `RequestError` 400."""
+    item, *others = given
+    if others:
+        raise bad_request(f"input {item.name!r} is sent twice")
+    if item.shape not in ([rows], [rows, 1]):
+        raise bad_request(f"input {item.name!r}: expected shape [{rows}] or [{rows}, 1], got {item.shape}")
+    return tensors.to_keys(item.name, item.datatype, _flatten(item, rows, 1))
 
 
 def _is_tensor(schema: Schema, inputs: Sequence[RequestInput]) -> bool:

@@ -20,6 +20,7 @@ from mainspring_runtime.serve.errors import RequestError, bad_request
 
 Array = npt.NDArray[Any]
 Converted = tuple[Array, int]  # the values, and how many were coerced
+Keys = tuple[str | None, ...]  # for each row, None where there is none
 
 FLOATS = frozenset({"FP16", "FP32", "FP64"})
 INTEGERS = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
@@ -44,6 +45,18 @@ def missing(column: Column, rows: int) -> Array:
     if not column.nullable:
         raise bad_request(f"input {column.name!r} is missing: expected {column.datatype} of shape [N] or [N, 1]")
     return np.full(rows, np.nan) if column.datatype == "FP64" else np.full(rows, "", dtype=object)
+
+
+def to_keys(name: str, datatype: str, values: list[Any]) -> Keys:
+    """What tells rows apart, as text: it may come as strings or as integers. Raises `RequestError` 400."""
+    if datatype != "BYTES" and datatype not in INTEGERS:
+        raise bad_request(f"input {name!r}: expected datatype BYTES or INT64 (it is the key), got {datatype}")
+    wanted = (str, NoneType) if datatype == "BYTES" else (int, NoneType)
+    if not set(map(type, values)) <= set(wanted):
+        row = next(row for row, value in enumerate(values) if type(value) not in wanted)
+        expected = "a string or null" if datatype == "BYTES" else "an integer or null"
+        raise bad_request(f"input {name!r}, row {row}: expected {expected}, got {_shown(values[row])}")
+    return tuple(None if value is None or value == "" else str(value) for value in values)
 
 
 def _accepted(column: Column) -> Collection[str]:
@@ -150,6 +163,9 @@ def _require(column: Column, values: list[Any], accepts: Callable[[Any], bool], 
 
 
 def _refused(column: Column, row: int, expected: str, value: object) -> RequestError:
+    return bad_request(f"input {column.name!r}, row {row}: expected {expected}, got {_shown(value)}")
+
+
+def _shown(value: object) -> str:
     shown = "null" if value is None else repr(value)
-    shown = shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"
-    return bad_request(f"input {column.name!r}, row {row}: expected {expected}, got {shown}")
+    return shown if len(shown) <= SHOWN_CHARACTERS else shown[:SHOWN_CHARACTERS] + "…"

@@ -166,8 +166,8 @@ def _with_classes(document: ModelDocument, classes: tuple[Label, ...], dataset: 
 
 
 def _signature(document: ModelDocument, dataset: PreparedDataset, rows: Rows) -> Signature:
-    inputs = training.describe_inputs(dataset.features, rows)
-    return Signature(inputs, training.describe_outputs(document), classes=document.classes, task=document.task)
+    inputs, outputs = training.describe_inputs(dataset.features, rows), training.describe_outputs(document)
+    return Signature(inputs, outputs, classes=document.classes, task=document.task, key=dataset.key)
 
 
 def _probe(predictor: Predictor, rows: Rows) -> None:

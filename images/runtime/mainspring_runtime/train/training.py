@@ -155,7 +155,8 @@ def _describe(
         features=tuple(column.name for column in dataset.features),
         encoding=plan.encoding,
     )
-    return document, Signature(describe_inputs(dataset.features, rows), (), classes=classes, task=dataset.task)
+    inputs = describe_inputs(dataset.features, rows)
+    return document, Signature(inputs, (), classes=classes, task=dataset.task, key=dataset.key)
 
 
 def _with_outputs(signature: Signature, document: ModelDocument) -> Signature:

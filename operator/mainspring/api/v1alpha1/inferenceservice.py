@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 from mainspring.api.v1alpha1.common import (
     ApiModel,
     Column,
+    ColumnName,
+    Duration,
     Image,
     Kind,
     Name,
@@ -61,7 +63,37 @@ class Expose(ApiModel):
     ] = None
 
 
+class PayloadLog(ApiModel):
+    """A sample of what was asked and answered, as Parquet files in the artifact store. It never delays a request."""
+
+    sample_rate: Annotated[
+        float,
+        Field(ge=0.0001, le=1.0, description="Share of requests, chosen by their id: the same ones in every pod."),
+    ] = 0.1
+    redact: Annotated[
+        list[ColumnName] | None,
+        Field(
+            max_length=200,
+            description="Inputs that are never written. A name that is no input stops the log: it may be a misspelt one.",
+        ),
+    ] = None
+    max_part_age: Annotated[Duration, Field(description="A file is written when its first row is so old,")] = "5m"
+    max_part_rows: Annotated[
+        int, Field(ge=100, le=100_000, description="or when it has so many rows, whichever comes first.")
+    ] = 10_000
+    keep: Annotated[Duration, Field(description="Files whose last row is older are deleted.")] = "30d"
+
+
 class InferenceServiceSpec(ApiModel):
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "!has(self.payloadLog) || !has(self.runtime)",
+                "message": "payloadLog needs Mainspring's own server: remove it, or runtime",
+            },
+        )
+    )
+
     model: Annotated[ModelRef, Field(description="What to serve.")]
     # No default: with one, an autoscaler on the Deployment and the schema would fight over the number.
     replicas: Annotated[int | None, Field(ge=0, le=1000, description="Pods of the serving revision; 1 when unset.")] = (
@@ -70,6 +102,9 @@ class InferenceServiceSpec(ApiModel):
     runtime: Annotated[Runtime | None, Field(description="Serve with another image.")] = None
     expose: Annotated[Expose | None, Field(description="Who may reach it.")] = None
     resources: Resources | None = None
+    payload_log: Annotated[
+        PayloadLog | None, Field(description="Log a sample of requests with their answers; without it none.")
+    ] = None
     stop: Annotated[bool, Field(description="Scale to nothing, keep everything else.")] = False
     pod_template: PodTemplate | None = None
 

@@ -15,6 +15,7 @@ from mainspring.api.v1alpha1.common import (
     Duration,
     Kind,
     Name,
+    Resources,
     ShortText,
     StatusBase,
     Text,
@@ -28,6 +29,8 @@ from mainspring.api.v1alpha1.trainingrun import Metric, TrainingRunSpec
 
 FEATURES_MAX = 10
 RETRAINS_MAX = 20
+SLICED_COLUMNS_MAX = 5
+SLICES_MAX = 105  # 20 values of each column, and those that are missing
 
 
 class Window(ApiModel):
@@ -79,6 +82,22 @@ class Quality(ApiModel):
     ] = 0.02
 
 
+class Labels(ApiModel):
+    """Where labels come from when nobody sends them: a Dataset, joined by its key to the payload log of the service."""
+
+    dataset: Annotated[Name, Field(description="A Dataset whose target says what was true.")]
+    key: Annotated[
+        ColumnName | None,
+        Field(description="Its column with what callers send along as the key; default: spec.key of the Dataset."),
+    ] = None
+    delay: Annotated[
+        Duration,
+        Field(description="How long labels take. Younger predictions are left out; later labels count when they come."),
+    ]
+    every: Annotated[Duration | None, Field(description="How often to join; default: spec.window.length.")] = None
+    resources: Annotated[Resources | None, Field(description="Of the Jobs that join.")] = None
+
+
 class Performance(ApiModel):
     """What labels must say of the predictions. The interval is compared with the bound, not the point."""
 
@@ -88,12 +107,23 @@ class Performance(ApiModel):
                 "rule": "has(self.minimum) != has(self.maximum)",
                 "message": "set minimum (metrics where more is better) or maximum (errors and losses)",
             },
+            {"rule": "!has(self.slices) || has(self.labels)", "message": "slices need labels from a Dataset"},
         )
     )
 
-    metric: Annotated[Metric, Field(description="Measured from feedback.")]
+    metric: Annotated[Metric, Field(description="Measured from labels.")]
     minimum: Annotated[float | None, Field(description="Degraded when the whole interval lies below.")] = None
     maximum: Annotated[float | None, Field(description="Degraded when the whole interval lies above.")] = None
+    labels: Annotated[
+        Labels | None, Field(description="A Dataset that has them; without it they come as feedback.")
+    ] = None
+    slices: Annotated[
+        list[ColumnName] | None,
+        Field(
+            max_length=SLICED_COLUMNS_MAX,
+            description="Inputs by whose values it is measured, too, for information. At most 20 values each; needs labels.",
+        ),
+    ] = None
     minimum_labels: Annotated[
         int, Field(ge=30, le=10_000_000, description="Labelled rows before anything is said.")
     ] = 500
@@ -201,16 +231,31 @@ class WindowStatus(ApiModel):
     version: Annotated[VersionName, Field(description="The version that predicted them.")]
 
 
+class SliceStatus(ApiModel):
+    column: Annotated[ColumnName, Field(description="An input.")]
+    category: Annotated[ShortText, Field(description="Its value; `(missing)` where there is none.")]
+    rows: Annotated[int, Field(description="Logged predictions.")]
+    labels: Annotated[int, Field(description="Those of them that have a label.")]
+    value: Annotated[float | None, Field(description="Measured over the season.")] = None
+    lower: Annotated[float | None, Field(description="Lower end of the 95 % interval.")] = None
+    upper: Annotated[float | None, Field(description="Upper end of the 95 % interval.")] = None
+    degraded: Annotated[bool, Field(description="Enough labels, and the whole interval is beyond the bound.")] = False
+
+
 class PerformanceStatus(ApiModel):
     metric: Annotated[Metric, Field(description="As in the spec.")]
     value: Annotated[float | None, Field(description="Measured over the season.")] = None
     lower: Annotated[float | None, Field(description="Lower end of the 95 % interval.")] = None
     upper: Annotated[float | None, Field(description="Upper end of the 95 % interval.")] = None
     labels: Annotated[int, Field(description="Labelled rows behind it.")] = 0
+    until: Annotated[
+        Time | None, Field(description="With labels from a Dataset: of predictions in the season up to then.")
+    ] = None
     coverage: Annotated[float | None, Field(description="Share of predicted rows that have a label.")] = None
     biased: Annotated[bool, Field(description="Labels come much more often for some predictions than for others.")] = (
         False
     )
+    slices: Annotated[list[SliceStatus] | None, Field(max_length=SLICES_MAX, description="The same by input.")] = None
     estimated: Annotated[float | None, Field(description="Without labels, from calibrated probabilities.")] = None
     estimated_lower: Annotated[float | None, Field(description="Lower end of its interval.")] = None
     estimated_upper: Annotated[float | None, Field(description="Upper end of its interval.")] = None

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 
-from mainspring.api.contract import ServerEnv
+from mainspring.api.contract import PayloadLogSettings, ServerEnv, as_json
 from mainspring.api.v1alpha1.common import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
-from mainspring.plan.common import objects, pods
+from mainspring.plan.common import objects, payloads, pods
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.inferenceservice.observed import Observed
 
@@ -35,6 +35,8 @@ def revision_hash(observed: Observed, version: Object) -> str:
         "resources": spec.resources.to_dict() if spec.resources else None,
         "podTemplate": spec.pod_template.to_dict() if spec.pod_template else None,
     }
+    if spec.payload_log:  # what came later is left out when it is not set, so that no older revision changes its name
+        inputs["payloadLog"] = spec.payload_log.to_dict()
     return objects.stable_hash(inputs, REVISION_LETTERS)
 
 
@@ -101,7 +103,12 @@ def _server(observed: Observed, version: Object) -> Manifest:
         settings,
         # An image of the user's own is started its own way; ours takes the sub-command.
         args=None if observed.spec.runtime else ["serve"],
-        env=[*pods.common_env(settings), *_server_env(observed, version), *_feedback_env(observed)],
+        env=[
+            *pods.common_env(settings),
+            *_server_env(observed, version),
+            *_feedback_env(observed),
+            *_payload_env(observed),
+        ],
         envFrom=pods.artifacts_env_from(settings),
         ports=_ports(observed),
         resources=pods.resources_or(observed.spec.resources, "100m", "256Mi"),
@@ -151,6 +158,21 @@ def _feedback_env(observed: Observed) -> list[Manifest]:
         return []
     key = {"name": pods.FEEDBACK_SECRET, "key": pods.FEEDBACK_SECRET_KEY}
     return [{"name": str(ServerEnv.FEEDBACK_KEY), "valueFrom": {"secretKeyRef": key}}]
+
+
+def _payload_env(observed: Observed) -> list[Manifest]:
+    wanted = observed.spec.payload_log
+    if wanted is None or observed.spec.runtime:
+        return []
+    settings = PayloadLogSettings(
+        uri=payloads.log_uri(observed.settings, objects.namespace(observed.object), objects.name(observed.object)),
+        sample_rate=wanted.sample_rate,
+        redact=wanted.redact or [],
+        part_seconds=objects.parse_duration(wanted.max_part_age).total_seconds(),
+        part_rows=wanted.max_part_rows,
+        keep_seconds=objects.parse_duration(wanted.keep).total_seconds(),
+    )
+    return [{"name": str(ServerEnv.PAYLOAD_LOG), "value": as_json(settings)}]
 
 
 def _probe(path: str, period: int, failures: int) -> Manifest:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mainspring.api.monitoring import Reference
+from mainspring.api.contract import SliceCounts
+from mainspring.api.monitoring import FeedbackCounts, Reference
 from mainspring.api.v1alpha1.modelmonitor import (
     FEATURES_MAX,
+    SLICES_MAX,
     FeatureStatus,
     ModelMonitorSpec,
     Performance,
     PerformanceStatus,
     RetrainTrigger,
+    SliceStatus,
 )
 from mainspring.plan.common import objects
 from mainspring.plan.common.conditions import Condition
 from mainspring.plan.modelmonitor import baseline
 from mainspring.plan.modelmonitor import state as states
+from mainspring.plan.modelmonitor.labelling import Joined
 from mainspring.plan.modelmonitor.state import Part, State, Streak
 from mainspring.plan.modelmonitor.windows import Closed
 from mainspring.plan.statistics import coverage, drift, estimate, performance, quality
@@ -25,6 +29,7 @@ from mainspring.plan.statistics.counts import WindowCounts
 from mainspring.plan.statistics.drift import FeatureDrift
 from mainspring.plan.statistics.quality import Finding
 
+SHORT_CHARACTERS = 256
 SHOWN = 3  # features and defects that a message names
 
 
@@ -44,21 +49,27 @@ class Evaluation:
     recovered: frozenset[RetrainTrigger]  # what a full season shows to be well
 
 
-def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference) -> Evaluation:
-    """Raises ValueError when the window was counted with the bins of another reference."""
+def evaluate(
+    spec: ModelMonitorSpec, state: State, closed: Closed, reference: Reference, joined: Joined | None = None
+) -> Evaluation:
+    """`joined` is what a Dataset says, where labels come from one. Raises ValueError when the window was counted with
+    the bins of another reference.
+    """
     season_seconds = objects.parse_duration(spec.season).total_seconds()
     part = Part(start=closed.start, end=closed.end, counts=closed.counts)
     season = states.with_part(state.season, part, season_seconds)
     whole = states.together(season)
     full = season if states.covered_seconds(season) >= season_seconds else []
-    measured = _measure(spec.performance, whole, reference)
-    settled = baseline.settled(spec, state, full, measured)
+    told = _told(spec.performance, whole, bool(full), joined)
+    measured = _measure(spec.performance, told.counts, reference)
+    settled = baseline.settled(spec, state, full if told.covers or measured is None else [], measured)
     after = state.model_copy(update={"season": season, "baseline": settled})
     learning = baseline.is_learning(spec, after)
     findings = _findings(spec, closed.counts, reference)
     expected = baseline.for_window(spec, after, closed, reference)
     moved = () if learning else _drift(spec, after, closed, expected)
-    evidence, recovered = _evidence(_lasting(spec, after, whole, reference), measured, bool(full), learning)
+    lasting = None if learning or not full else _lasting(spec, after, whole, reference)
+    evidence, recovered = _evidence(lasting, measured if told.covers else None)
     streaks = {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
     shown = [v for v in moved if v.degrees]
     return Evaluation(
@@ -68,7 +79,7 @@ def evaluate(spec: ModelMonitorSpec, state: State, closed: Closed, reference: Re
         findings=findings,
         features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
         drifted=sum(v.drifted for v in moved),
-        performance=_performance_status(spec.performance, whole, closed.counts, reference, measured),
+        performance=_performance_status(spec.performance, told, closed.counts, reference, measured),
         conditions=(
             _drift_condition(spec, after, moved),
             _quality_condition(findings),
@@ -96,23 +107,32 @@ def _lasting(spec: ModelMonitorSpec, state: State, whole: WindowCounts, referenc
 def _measure(wanted: Performance | None, whole: WindowCounts, reference: Reference) -> performance.Performance | None:
     if wanted is None:
         return None
+    return _judge(wanted, whole.feedback, reference)
+
+
+def _judge(wanted: Performance, feedback: FeedbackCounts | None, reference: Reference) -> performance.Performance:
     bound = wanted.minimum if wanted.minimum is not None else wanted.maximum
     assert bound is not None  # the schema says so
-    return performance.judge(wanted.metric, whole.feedback, reference, bound, wanted.minimum_labels)
+    return performance.judge(wanted.metric, feedback, reference, bound, wanted.minimum_labels)
+
+
+def _told(wanted: Performance | None, whole: WindowCounts, covers: bool, joined: Joined | None) -> Joined:
+    """What labels say, and of which rows: feedback of the season, or what the Dataset says of its own."""
+    if wanted is None or wanted.labels is None:
+        return Joined(whole, covers)
+    nothing = WindowCounts(digest=whole.digest, rows=0, columns=[])
+    return joined or Joined(nothing, covers=False)
 
 
 def _evidence(
-    lasting: list[FeatureDrift], measured: performance.Performance | None, covers: bool, learning: bool
+    lasting: list[FeatureDrift] | None, measured: performance.Performance | None
 ) -> tuple[dict[RetrainTrigger, str], frozenset[RetrainTrigger]]:
-    if not covers:
-        return {}, frozenset()
+    """Both are of a whole season; None when there is none yet."""
     evidence: dict[RetrainTrigger, str] = {}
     recovered: set[RetrainTrigger] = set()
-    if learning:
-        pass  # nobody knows yet what is normal
-    elif lasting:
+    if lasting:
         evidence[RetrainTrigger.DRIFT_DETECTED] = _named(v.explanation for v in drift.worst(lasting, SHOWN))
-    else:
+    elif lasting is not None:
         recovered.add(RetrainTrigger.DRIFT_DETECTED)
     if measured is not None and measured.verdict is performance.Verdict.DEGRADED:
         evidence[RetrainTrigger.PERFORMANCE_DEGRADED] = measured.explanation
@@ -179,19 +199,21 @@ def _measured(measured: performance.Performance | None) -> tuple[Condition, ...]
 
 def _performance_status(
     wanted: Performance | None,
-    whole: WindowCounts,
+    told: Joined,
     window: WindowCounts,
     reference: Reference,
     measured: performance.Performance | None,
 ) -> PerformanceStatus | None:
     if wanted is None or measured is None:
         return None
-    covered = coverage.judge(whole, reference.classes)
+    covered = coverage.judge(told.counts, reference.classes)
     expected = estimate.judge(wanted.metric, reference, window).interval if wanted.estimate else None
     found = measured.interval
     return PerformanceStatus(
         metric=wanted.metric,
         labels=measured.labels,
+        until=told.until,
+        slices=[_slice(wanted, item, reference) for item in told.slices[:SLICES_MAX]] or None,
         coverage=round(covered.share, 4),
         biased=covered.biased,
         value=_rounded(found.value) if found else None,
@@ -200,6 +222,21 @@ def _performance_status(
         estimated=_rounded(expected.value) if expected else None,
         estimated_lower=_rounded(expected.lower) if expected else None,
         estimated_upper=_rounded(expected.upper) if expected else None,
+    )
+
+
+def _slice(wanted: Performance, counted: SliceCounts, reference: Reference) -> SliceStatus:
+    measured = _judge(wanted, counted.feedback, reference)
+    found = measured.interval
+    return SliceStatus(
+        column=counted.column,
+        category="(missing)" if counted.category is None else counted.category[:SHORT_CHARACTERS],
+        rows=counted.rows,
+        labels=measured.labels,
+        value=_rounded(found.value) if found else None,
+        lower=_rounded(found.lower) if found else None,
+        upper=_rounded(found.upper) if found else None,
+        degraded=measured.verdict is performance.Verdict.DEGRADED,
     )
 
 

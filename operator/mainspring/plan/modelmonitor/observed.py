@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
+from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object
 from mainspring.plan.common.settings import Settings
 from mainspring.plan.modelmonitor.state import State
@@ -29,6 +30,16 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """What labels from a Dataset need: the Dataset with its current version, and the Jobs that join, oldest first."""
+
+    dataset: Object | None = None
+    version: Object | None = None
+    jobs: tuple[JobState, ...] = ()
+    job_children: tuple[Object, ...] = ()
+
+
+@dataclass(frozen=True)
 class Observed:
     object: Object
     spec: ModelMonitorSpec
@@ -44,3 +55,4 @@ class Observed:
     dataset_versions: tuple[Object, ...] = ()
     runs: tuple[Object, ...] = ()  # started by this monitor, oldest first
     reading: Reading = Reading()
+    labelled: Labelled = Labelled()

@@ -11,7 +11,7 @@ retrain is a TrainingRun whose name says what for, so it is made once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +20,10 @@ from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.modelmonitor import baseline, builders, evaluation, history, retraining, windows
+from mainspring.plan.modelmonitor import baseline, builders, evaluation, history, labelling, retraining, windows
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
+from mainspring.plan.modelmonitor.labelling import Labelling
 from mainspring.plan.modelmonitor.observed import Observed
 from mainspring.plan.modelmonitor.retraining import Decision
 from mainspring.plan.modelmonitor.windows import Closed, Read
@@ -42,6 +43,7 @@ class _Step:
     version: str  # that answers
     read: Read
     result: Evaluation | None = None
+    labelling: Labelling = field(default_factory=Labelling)
 
 
 def make_plan(observed: Observed, now: datetime) -> Plan:
@@ -91,12 +93,13 @@ def _problem(observed: Observed) -> Verdict | None:
 def _step(observed: Observed, now: datetime, interval: float) -> Plan:
     version, reference = objects.name(observed.version or {}), observed.reading.reference
     assert reference is not None  # _problem said so
-    state = observed.state
+    state, labelled = observed.state, labelling.decide(observed, version, reference, now)
     if state is None or state.version != version or state.digest != reference.digest:
         begun = windows.begin(version, reference.digest, observed.reading, state, observed.spec, now)
-        step = _Step(observed, now, version, Read(begun, keep=True))
+        step = _Step(observed, now, version, Read(begun, keep=True), labelling=labelled)
     else:
-        step = _Step(observed, now, version, windows.advance(state, observed.reading, observed.spec, now))
+        read = windows.advance(state, observed.reading, observed.spec, now)
+        step = _Step(observed, now, version, read, labelling=labelled)
     if step.read.closed is not None:
         step = _judged(step, step.read.closed)
     if step.read.keep and len(states.write(step.read.state)) > states.MAX_BYTES:
@@ -113,9 +116,9 @@ def _judged(step: _Step, closed: Closed) -> _Step:
     """A window with too few rows says nothing, not even that all is well; it still counts for the season."""
     reference = step.observed.reading.reference
     assert reference is not None
-    result = evaluation.evaluate(step.observed.spec, step.read.state, closed, reference)
+    result = evaluation.evaluate(step.observed.spec, step.read.state, closed, reference, step.labelling.joined)
     read = Read(result.state, True, closed, step.read.contradicted)
-    return _Step(step.observed, step.now, step.version, read, result)
+    return replace(step, read=read, result=result)
 
 
 def _plan(step: _Step, interval: float) -> Plan:
@@ -128,12 +131,13 @@ def _plan(step: _Step, interval: float) -> Plan:
     facts = _facts(step) | {"need": decision.need.to_dict() if decision.need else None, **_ended(need, decision, now)}
     if tick is not None:
         facts["lastScheduleTime"] = objects.format_time(tick)
-    extra = (*_judgements(step), _retrain_condition(decision))
+    extra = (*_judgements(step), *step.labelling.conditions, _retrain_condition(decision))
     status = conditions.build_status(observed.object, _verdict(step), now, facts, extra)
     pause = LEAVING_SECONDS if observed.reading.leaving else interval
     return Plan(
-        apply=(*_memory(step), *_run(observed, decision)),
+        apply=(*_memory(step), *step.labelling.apply, *_run(observed, decision)),
         patch=_refresh(observed, decision),
+        delete=step.labelling.delete,
         status=status,
         status_first=True,
         events=(*_findings(step), *_events(observed, decision, before)),
@@ -300,7 +304,8 @@ def _finding(observed: Observed, now: Condition) -> tuple[Event, ...]:
 
 def _say(observed: Observed, now: datetime, verdict: Verdict, again: float | None) -> Plan:
     facts = {
-        key: objects.status(observed.object).get(key) for key in (*KEPT_FIELDS, *LASTING_FIELDS, "version", "retrains")
+        key: objects.status(observed.object).get(key)
+        for key in (*KEPT_FIELDS, *LASTING_FIELDS, "version", "retrains", "lastScheduleTime")
     }
-    extra = conditions.kept(observed.object, *KEPT, "RetrainTriggered")
+    extra = conditions.kept(observed.object, *KEPT, labelling.CONDITION, "RetrainTriggered")
     return Plan(status=conditions.build_status(observed.object, verdict, now, facts, extra), requeue_after=again)

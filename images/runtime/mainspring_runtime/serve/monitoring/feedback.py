@@ -93,7 +93,7 @@ class Feedback:
         self._meaning = meaning
         self._clock = clock
         self._remembered = Remembered(remembered)
-        self._index = _label_index(meaning.classes)
+        self._index = label_index(meaning.classes)
         self.refusals = Counter[Refusal]()
         self.counts = self._new_counts()
         if meaning.score_bins:
@@ -153,7 +153,7 @@ class Feedback:
     def _actual(self, label: Given) -> float | Refusal:
         """The place of a class, or the value."""
         if self._meaning.classes is not None:
-            return next((self._index[text] for text in _texts(label) if text in self._index), Refusal.NOT_A_CLASS)
+            return next((self._index[text] for text in texts_of(label) if text in self._index), Refusal.NOT_A_CLASS)
         if isinstance(label, bool) or not isinstance(label, int | float) or not math.isfinite(label):
             return Refusal.NOT_A_NUMBER
         return float(label)
@@ -188,11 +188,11 @@ def _count_class(counts: wire.FeedbackCounts, predicted: int, actual: int) -> No
         counts.confusion[predicted][actual] += 1
 
 
-def _label_index(classes: Sequence[Label] | None) -> dict[str, float]:
+def label_index(classes: Sequence[Label] | None) -> dict[str, float]:
     return {str(label): float(index) for index, label in enumerate(classes or ())}
 
 
-def _texts(label: Given) -> tuple[str, ...]:
+def texts_of(label: Given) -> tuple[str, ...]:
     """What a label may be called among the classes: JSON has 1, 1.0, "1" and true where a data set had one of them."""
     match label:
         case None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,12 +24,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Watched:
-    """All that is there once a model is loaded; without a key there is no feedback."""
+    """All that is there once a model is loaded; without a key there is no feedback, without a log no payloads."""
 
     reference: wire.Reference
     profile: Profile
     counters: Counters
     feedback: Feedback | None = None
+    payloads: Callable[[], wire.PayloadCounts] | None = None
 
 
 class Monitor:
@@ -72,6 +74,7 @@ class Monitor:
             predicted=counters.predicted(),
             feedback=None if feedback is None else feedback.counts,
             other_feedback={} if feedback is None else feedback.others,
+            payloads=None if watched.payloads is None else watched.payloads(),
         )
 
     def _loaded(self) -> Watched:

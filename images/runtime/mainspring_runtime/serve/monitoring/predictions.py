@@ -50,8 +50,13 @@ class Predictions:
         values = results[self.watched.output]
         if self._edges is None:
             return _places(values, self._bin_index)
-        scores = values if self._positive is None or values.ndim == 1 else values[:, self._positive]
-        return self._edges.searchsorted(scores, side="right")
+        return self._edges.searchsorted(self.scores(results), side="right")
+
+    def scores(self, results: Mapping[str, Array]) -> Array:
+        """The watched number [N] of each row. Only where there are `score_bins`."""
+        assert self.watched is not None
+        values = results[self.watched.output]
+        return values if self._positive is None or values.ndim == 1 else values[:, self._positive]
 
     def class_indexes(self, results: Mapping[str, Array]) -> Array:
         """The predicted class [N] as its place in `classes`; -1 for a label that is none of them."""

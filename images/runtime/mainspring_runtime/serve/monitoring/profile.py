@@ -164,6 +164,7 @@ def build_reference(profile: Profile, signature: Signature, model: str, version:
         prediction=None if profile.prediction is None else _prediction(profile.prediction, profile.rows_of),
         task=signature.task,
         classes=_texts(signature.classes),
+        key=signature.key,
     )
 
 

@@ -61,6 +61,8 @@ class MonitoringCollector(Collector):
         yield from self._features(watched)
         if watched.feedback is not None:
             yield from feedback_series.collect(*self._labels, watched.feedback, watched.reference.prediction)
+        if watched.payloads is not None:
+            yield from self._payloads(watched.payloads())
 
     def _general(self, watched: Watched) -> Iterable[Metric]:
         reference = watched.reference
@@ -74,6 +76,18 @@ class MonitoringCollector(Collector):
         )
         left_out = len(reference.columns) - len(self._chosen(watched))
         yield self._gauge("mainspring_features_left_out", "Features without series of their own.", {(): left_out})
+
+    def _payloads(self, found: wire.PayloadCounts) -> Iterable[Metric]:
+        rows: Values = {("written",): found.written, ("dropped",): found.dropped}
+        yield self._counter("mainspring_payload_rows", "Rows for the payload log.", rows, ("outcome",))
+        yield self._counter(
+            "mainspring_payload_parts", "Parts of the payload log that were written.", {(): found.parts}
+        )
+        text = "Attempts to write a part of the payload log that failed."
+        yield self._counter("mainspring_payload_failures", text, {(): found.failures})
+        text = "1; reason says why nothing is logged."
+        reason = (found.reason or "")[:MAX_REASON_CHARACTERS]
+        yield self._gauge("mainspring_payload_info", text, {(reason,): 1}, ("reason",))
 
     def _predictions(self, watched: Watched) -> Iterable[Metric]:
         reference, counts = watched.reference.prediction, watched.counters.prediction()

@@ -55,6 +55,7 @@ class Reference(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     prediction: ReferencePrediction | None = None
     task: str | None = None
     classes: list[str] | None = None
+    key: str | None = None
 
 
 class ColumnCounts(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -117,6 +118,16 @@ class FeedbackCounts(msgspec.Struct, rename="camel", omit_defaults=True):
     errors: ErrorSums | None = None
 
 
+class PayloadCounts(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Counted in by the payload log, each field by one thread alone."""
+
+    written: int = 0
+    dropped: int = 0
+    parts: int = 0
+    failures: int = 0
+    reason: str | None = None
+
+
 class Snapshot(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     model: str
     version: str
@@ -132,3 +143,4 @@ class Snapshot(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     predicted: list[int] | None = None
     feedback: FeedbackCounts | None = None
     other_feedback: dict[str, FeedbackCounts] = {}
+    payloads: PayloadCounts | None = None

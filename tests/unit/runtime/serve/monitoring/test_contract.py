@@ -27,6 +27,7 @@ STRUCTS = (
     "LabelMoments",
     "ErrorSums",
     "FeedbackCounts",
+    "PayloadCounts",
     "Snapshot",
 )
 

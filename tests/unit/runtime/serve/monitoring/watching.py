@@ -19,7 +19,7 @@ from mainspring_runtime.serve import server
 from mainspring_runtime.serve.loading import Loaded
 from mainspring_runtime.serve.monitoring import profile as profiles
 from mainspring_runtime.serve.monitoring.profile import Profile
-from mainspring_runtime.serve.settings import Limits
+from mainspring_runtime.serve.settings import Limits, PayloadLog
 from mainspring_runtime.serve.tensors import Array
 from mainspring_runtime.train import profile as training
 from mainspring_runtime.train.profile import Scored, Watched
@@ -34,6 +34,7 @@ CLASSIFIED = Signature(
     inputs=fakes.MIXED.inputs,
     outputs=(Output("predict", "BYTES", (-1,)), Output("predict_proba", "FP64", (-1, 2))),
     classes=("B", "M"),
+    key="patient",
 )
 COLUMNS = [DatasetColumn(column.name, column.kind, "Feature", column.nullable) for column in CLASSIFIED.inputs]
 PROBABILITY = Watched("predict_proba", "M", 0.5, ("B", "M"))
@@ -104,13 +105,23 @@ class Watching:
     public: httpx.AsyncClient
     internal: httpx.AsyncClient
 
-    async def infer(self, columns: Mapping[str, Sequence[Any]], outputs: Sequence[str] = ()) -> httpx.Response:
+    async def infer(
+        self,
+        columns: Mapping[str, Sequence[Any]],
+        outputs: Sequence[str] = (),
+        request: str | None = None,
+        patient: Sequence[str | int | None] | None = None,
+    ) -> httpx.Response:
         datatypes = {column.name: column.datatype for column in CLASSIFIED.inputs}
         inputs = [
             {"name": name, "shape": [len(values)], "datatype": datatypes[name], "data": list(values)}
             for name, values in columns.items()
         ]
-        return await self.public.post(INFER, json={"inputs": inputs, "outputs": [{"name": name} for name in outputs]})
+        if patient is not None:
+            datatype = "BYTES" if all(isinstance(value, str) for value in patient) else "INT64"
+            inputs.append({"name": "patient", "shape": [len(patient)], "datatype": datatype, "data": list(patient)})
+        wanted = [{"name": name} for name in outputs]
+        return await self.public.post(INFER, json={"id": request, "inputs": inputs, "outputs": wanted})
 
     async def tokens(self, *radii: float) -> list[str]:
         answer = await self.infer(rows(*radii), [TOKEN])
@@ -137,9 +148,13 @@ def rows(*radii: float) -> dict[str, list[Any]]:
 
 @asynccontextmanager
 async def serving(
-    profile: Profile, key: str | None = None, limits: Limits = fakes.LIMITS, version: str = "3"
+    profile: Profile,
+    key: str | None = None,
+    limits: Limits = fakes.LIMITS,
+    version: str = "3",
+    payload_log: PayloadLog | None = None,
 ) -> AsyncIterator[Watching]:
-    settings = replace(fakes.SETTINGS, feedback_key=key, version=version)
+    settings = replace(fakes.SETTINGS, feedback_key=key, version=version, payload_log=payload_log)
     parts = server.assemble(settings, limits)
     predictor = Classifier()
     server.start_answering(parts, Loaded(predictor, profile))
