@@ -149,7 +149,7 @@ def reread(state: State) -> State:
 
 
 def packed(text: str) -> str:
-    return base64.b64encode(gzip.compress(text.encode())).decode()
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 ANOTHER_FORMAT = packed('{"format": 99, "version": "v", "digest": "d", "opened": ""}')
