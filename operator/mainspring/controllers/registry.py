@@ -12,6 +12,7 @@ from mainspring.controllers.modelversion import ModelVersionController
 from mainspring.controllers.trainingrun import TrainingRunController
 from mainspring.engine.runner import Controller
 from mainspring.kube.client import Api
+from mainspring.kube.prometheus import Prometheus
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
 from mainspring.plan.common.settings import Settings
@@ -29,5 +30,8 @@ CONTROLLERS = (
 KINDS = (*(controller.kind for controller in CONTROLLERS), ModelMonitorController.kind)
 
 
-def build(api: Api, store: Store, settings: Settings, servers: Servers) -> list[Controller]:
-    return [*(make(api, store, settings) for make in CONTROLLERS), ModelMonitorController(store, settings, servers)]
+def build(
+    api: Api, store: Store, settings: Settings, servers: Servers, prometheus: Prometheus
+) -> list[Controller]:
+    monitors = ModelMonitorController(store, settings, servers, prometheus)
+    return [*(make(api, store, settings) for make in CONTROLLERS), monitors]

@@ -13,12 +13,14 @@ from mainspring.api.v1alpha1.common import (
     ColumnName,
     Duration,
     Kind,
+    LabelName,
     Name,
     ShortText,
     StatusBase,
     Text,
     Time,
     VersionName,
+    WebUrl,
     unique_by,
     validations,
 )
@@ -89,6 +91,21 @@ class Performance(ApiModel):
     ] = False
 
 
+class Source(StrEnum):
+    DIRECT = "Direct"
+    PROMETHEUS = "Prometheus"
+
+
+class Prometheus(ApiModel):
+    """A Prometheus that scrapes the pods of the service."""
+
+    url: Annotated[WebUrl, Field(description="Where its paths begin, such as http://prometheus.monitoring.svc:9090.")]
+    labels: Annotated[
+        dict[LabelName, ShortText] | None,
+        Field(max_length=16, description="That its series must have beside namespace and pod, such as a cluster."),
+    ] = None
+
+
 class RetrainTrigger(StrEnum):
     PERFORMANCE_DEGRADED = "PerformanceDegraded"
     DRIFT_DETECTED = "DriftDetected"
@@ -134,8 +151,21 @@ class Retrain(ApiModel):
 
 
 class ModelMonitorSpec(ApiModel):
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "!has(self.source) || self.source != 'Prometheus' || has(self.prometheus)",
+                "message": "spec.source Prometheus needs spec.prometheus.url: set it to its address, such as http://prometheus.monitoring.svc:9090",
+            },
+        )
+    )
+
     service: Annotated[Name, Field(description="An InferenceService whose pods run Mainspring's server.")]
     interval: Annotated[Duration, Field(description="How often its pods are read.")] = "30s"
+    source: Annotated[
+        Source, Field(description="Where their counts are read: at the pods, or in a Prometheus that scrapes them.")
+    ] = Source.DIRECT
+    prometheus: Annotated[Prometheus | None, Field(description="With source Prometheus: which one.")] = None
     window: Annotated[Window, Field(description="What is judged at a time.")] = Window()
     season: Annotated[
         Duration,

@@ -17,7 +17,8 @@ class Reading:
     """What the pods of the served version said just now, by pod.
 
     `gone` is what servers said last that are there no longer. `silent` names those that did not answer, with why;
-    `unsuitable` is why no pod can be read at all, in one word and a sentence.
+    `unsuitable` is why no pod can be read at all, in one word and a sentence; `waiting` what is waited for until then.
+    `note` is what is missing from it for good.
     """
 
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
@@ -26,6 +27,8 @@ class Reading:
     leaving: bool = False  # pods are on their way out, and say more until they are
     reference: Reference | None = None
     unsuitable: tuple[str, str] | None = None
+    waiting: tuple[str, str] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

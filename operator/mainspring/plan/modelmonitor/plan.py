@@ -68,6 +68,8 @@ def _problem(observed: Observed) -> Verdict | None:
         )
     if observed.reading.unsuitable:
         return conditions.stalled(*observed.reading.unsuitable)
+    if observed.reading.waiting:
+        return conditions.reconciling(*observed.reading.waiting)
     if observed.reading.reference is None:
         why = "; ".join(f"{pod}: {text}" for pod, text in sorted(observed.reading.silent.items()))
         return conditions.reconciling(
@@ -160,6 +162,8 @@ def _verdict(step: _Step) -> Verdict:
         pods += f", {len(reading.silent)} do not answer ({silent})"
     if step.read.contradicted:
         pods += f"; {'; '.join(step.read.contradicted[:3])}"
+    if reading.note:
+        pods += f"; {reading.note}"
     return conditions.ready("Watching", pods)
 
 
