@@ -32,6 +32,27 @@ BINS = ((0.25, 0.25, 0.25, 0.25), (0.05, 0.15, 0.3, 0.5))
 POSITIVE = (0.4, 0.7)
 
 
+@dataclass(frozen=True)
+class Scrape:
+    """What Prometheus read of a pod last; `at` and `started` are seconds of the clock."""
+
+    at: float
+    uid: str
+    started: float
+    snapshot: Snapshot
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Post:
+    """What a webhook was sent, and what it answered."""
+
+    url: str
+    key: str
+    body: Any
+    status: int
+
+
 @dataclass
 class Traffic:
     changed_at: float | None = None  # seconds of the clock
@@ -41,6 +62,10 @@ class Traffic:
     down: set[str] = field(default_factory=set)  # services whose pods do not answer
     foreign: bool = False  # another server than ours
     no_profile: bool = False
+    prometheus: str = "up"  # or down, foreign (something else answers), idle (it scrapes nothing)
+    scrapes: dict[str, Scrape] = field(default_factory=dict)  # by pod, also of those that are gone
+    receivers: dict[str, int] = field(default_factory=dict)  # what webhooks answer, by address; 0: nothing
+    inbox: list[Post] = field(default_factory=list)
 
     def change(self, server: ApiServer) -> None:
         self.changed_at = server.clock.seconds
@@ -54,9 +79,16 @@ class SimServers:
         self._traffic = traffic
 
     async def snapshot(self, address: str) -> Snapshot:
-        pod = self._pod(address)
+        return self._snapshot(self._pod(address), self._server.clock.seconds)
+
+    def scraped(self, pod: Object, at: float) -> tuple[float, Snapshot, Reference]:
+        """When it started, and what it said at that moment."""
+        started = (objects.created_at(pod) - EPOCH).total_seconds()
+        return started, self._snapshot(pod, at), self._reference(pod)
+
+    def _snapshot(self, pod: Object, now: float) -> Snapshot:
         version = self._version(pod)
-        rows = self._rows(pod)
+        rows = self._rows(pod, now)
         total = sum(rows)
         knows = version in self._traffic.versions_that_know
         labels = [int(self._traffic.labelled * part) for part in rows]
@@ -74,7 +106,10 @@ class SimServers:
         )
 
     async def reference(self, address: str) -> Reference:
-        version = self._version(self._pod(address))
+        return self._reference(self._pod(address))
+
+    def _reference(self, pod: Object) -> Reference:
+        version = self._version(pod)
         which = int(version in self._traffic.versions_that_know)
         share = POSITIVE[which]
         prediction = ReferencePrediction(
@@ -117,10 +152,10 @@ class SimServers:
         deployment = self._server.get(Ref("Deployment", objects.namespace(pod), owner["name"]))
         return objects.annotations_of(deployment)[LABEL_MODEL_VERSION]
 
-    def _rows(self, pod: Object) -> list[int]:
+    def _rows(self, pod: Object, now: float) -> list[int]:
         """Before the change, and after it."""
         since = (objects.created_at(pod) - EPOCH).total_seconds()
-        now, change = self._server.clock.seconds, self._traffic.changed_at
+        change = self._traffic.changed_at
         before = max(0.0, (now if change is None else min(now, change)) - since)
         after = 0.0 if change is None else max(0.0, now - max(change, since))
         return [int(ROWS_PER_SECOND * before), int(ROWS_PER_SECOND * after)]

@@ -21,6 +21,7 @@ from mainspring.kube import servers
 from mainspring.kube.prometheus import Prometheus
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
+from mainspring.kube.webhooks import Webhooks
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
@@ -38,11 +39,14 @@ REFERENCES_MAX = 1000
 class ModelMonitorController:
     kind = "ModelMonitor"
 
-    def __init__(self, store: Store, settings: Settings, asked: Servers, prometheus: Prometheus) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, asked: Servers, prometheus: Prometheus, webhooks: Webhooks
+    ) -> None:
         self._store = store
         self._settings = settings
         self._servers = asked
         self._scraping = Scraping(prometheus)
+        self._webhooks = webhooks
         self._slots = asyncio.Semaphore(READ_AT_ONCE)
         self._references: dict[str, Reference] = {}
         self._last: dict[str, dict[str, Snapshot]] = {}  # by the monitor's uid, by pod
@@ -80,6 +84,7 @@ class ModelMonitorController:
         if obj is None:
             COLLECTOR.forget(key)
             self._scraping.forget(key)
+            self._webhooks.forget(key)
             return None
         spec = ModelMonitorSpec.model_validate(objects.spec(obj))
         service = self._store.get(Ref("InferenceService", key.namespace, spec.service))
@@ -102,6 +107,7 @@ class ModelMonitorController:
             dataset_versions=self._of("DatasetVersion", key.namespace, "dataset", dataset),
             runs=self._runs(obj),
             reading=await self._read(obj, spec, service, version, state),
+            deliveries=self._webhooks.deliveries(key),
         )
 
     def _named(self, namespace: str, kind: str, name: str | None) -> Object | None:

@@ -8,9 +8,9 @@ anybody. Which hosts may be asked at all can be restricted for the whole install
 
 from __future__ import annotations
 
-import asyncio
 import fnmatch
 import ipaddress
+import logging
 import socket
 import ssl
 from collections.abc import Mapping
@@ -26,6 +26,8 @@ CONNECTIONS = 64
 READ_BYTES = 64 * 1024
 # Metadata services of clouds that are not link-local.
 METADATA = frozenset(map(ipaddress.ip_address, ("100.100.100.200", "168.63.129.16", "fd00:ec2::254")))
+
+log = logging.getLogger("mainspring.outgoing")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -51,10 +53,7 @@ class Outgoing:
     def __init__(self, hosts: tuple[str, ...] = (), ca_bundle: str = "", local: bool = False) -> None:
         self._hosts = hosts
         self._local = local
-        context = ssl.create_default_context()
-        if ca_bundle:
-            context.load_verify_locations(cadata=ca_bundle)
-        connector = aiohttp.TCPConnector(limit=CONNECTIONS, resolver=_Resolver(local), ssl=context)
+        connector = aiohttp.TCPConnector(limit=CONNECTIONS, resolver=_Resolver(local), ssl=_trusting(ca_bundle))
         self._session = aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers={"User-Agent": "mainspring"}
         )
@@ -66,7 +65,9 @@ class Outgoing:
         """One request. `request` is for aiohttp. Raises `Forbidden` and `Unreachable`."""
         limits = aiohttp.ClientTimeout(total=timeout_seconds)
         try:
-            async with self._session.post(self._checked(url), timeout=limits, allow_redirects=False, **request) as answer:
+            async with self._session.post(
+                self._checked(url), timeout=limits, allow_redirects=False, **request
+            ) as answer:
                 return Answer(answer.status, answer.headers, await read(answer, max_bytes))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if forbidden := _cause(error):
@@ -82,10 +83,23 @@ class Outgoing:
         if url.scheme not in ("http", "https") or not host or url.user is not None:
             raise Forbidden("only http and https are allowed, without a user in it")
         if self._hosts and not any(fnmatch.fnmatchcase(host.lower(), pattern.lower()) for pattern in self._hosts):
-            raise Forbidden(f"the host {host} is none of those that this installation allows (chart value outgoing.hosts)")
+            raise Forbidden(
+                f"the host {host} is none of those that this installation allows (chart value outgoing.hosts)"
+            )
         if (literal := _address(host)) is not None:
             _check(literal, self._local)
         return url
+
+
+def _trusting(ca_bundle: str) -> ssl.SSLContext:
+    """The public authorities and those of the installation."""
+    context = ssl.create_default_context()
+    try:
+        if ca_bundle:
+            context.load_verify_locations(cadata=ca_bundle)
+    except ssl.SSLError as error:
+        log.warning("the CA bundle cannot be read, it is left out for webhooks and Prometheus: %s", error.reason)
+    return context
 
 
 class TooLarge(aiohttp.ClientError):

@@ -19,7 +19,16 @@ TIMEOUT_SECONDS = 10.0
 SERVER_TIMEOUT = "8s"  # then it gives up by itself, and says so
 MAX_BYTES = 8 * 2**20  # 30,000 series: about 100 pods with 20 features
 PATH = "/api/v1/query"
-KNOWN_ERRORS = ("timeout", "canceled", "execution", "bad_data", "internal", "unavailable", "not_found", "too_many_requests")
+KNOWN_ERRORS = (
+    "timeout",
+    "canceled",
+    "execution",
+    "bad_data",
+    "internal",
+    "unavailable",
+    "not_found",
+    "too_many_requests",
+)
 
 
 class PrometheusError(Exception):

@@ -77,7 +77,6 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 Uri = Annotated[str, Field(min_length=1, max_length=1024)]
 # Without a user: credentials do not belong into an object that everybody may read.
 WebUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=WEB_URL_PATTERN)]
-LabelName = Annotated[str, Field(max_length=64, pattern="^[a-zA-Z_][a-zA-Z0-9_]*$")]
 Image = Annotated[str, Field(min_length=1, max_length=512)]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]

@@ -26,6 +26,7 @@ SETTINGS_ENV = {
     "ca_bundle": "MAINSPRING_CA_BUNDLE",  # PEM text
     "priority_class": "MAINSPRING_PRIORITY_CLASS",
     "monitoring_namespaces": "MAINSPRING_MONITORING_NAMESPACES",  # comma-separated
+    "outgoing_hosts": "MAINSPRING_OUTGOING_HOSTS",  # comma-separated patterns; empty: all
     "service_account_annotations": "MAINSPRING_SERVICE_ACCOUNT_ANNOTATIONS",  # JSON object, on every ServiceAccount we make
 }
 
@@ -51,6 +52,7 @@ class Settings:
     ca_bundle: str = ""
     priority_class: str = ""
     monitoring_namespaces: tuple[str, ...] = ()
+    outgoing_hosts: tuple[str, ...] = ()
     service_account_annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -87,7 +89,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
 
 
 def _parse(name: str, variable: str, raw: str) -> Any:
-    if name in {"watch_namespaces", "image_pull_secrets", "monitoring_namespaces"}:
+    if name in {"watch_namespaces", "image_pull_secrets", "monitoring_namespaces", "outgoing_hosts"}:
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     if name in {"pod_env", "service_account_annotations"}:
         return _parse_map(variable, raw)

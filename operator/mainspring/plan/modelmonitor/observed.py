@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.plan.common.objects import Object
+from mainspring.plan.common.plan import Delivery
 from mainspring.plan.common.settings import Settings
 from mainspring.plan.modelmonitor.state import State
 
@@ -46,3 +47,4 @@ class Observed:
     dataset_versions: tuple[Object, ...] = ()
     runs: tuple[Object, ...] = ()  # started by this monitor, oldest first
     reading: Reading = Reading()
+    deliveries: Mapping[str, Delivery] = field(default_factory=dict)  # what became of notices, by key

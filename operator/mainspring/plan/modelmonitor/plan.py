@@ -20,7 +20,7 @@ from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.modelmonitor import builders, evaluation, history, retraining, windows
+from mainspring.plan.modelmonitor import alerts, builders, evaluation, history, retraining, windows
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.observed import Observed
@@ -44,6 +44,10 @@ class _Step:
 
 
 def make_plan(observed: Observed, now: datetime) -> Plan:
+    return alerts.with_alerts(observed, _make_plan(observed, now), now)
+
+
+def _make_plan(observed: Observed, now: datetime) -> Plan:
     if objects.is_deleting(observed.object):
         return NOTHING
     interval = objects.parse_duration(observed.spec.interval).total_seconds()

@@ -126,4 +126,6 @@ def _why(pod: str, found: Found) -> str:
 def _note(left_out: int) -> str:
     if not left_out:
         return ""
-    return f"{left_out} features have no series of their own and are not watched (spec.source Direct watches all of them)"
+    return (
+        f"{left_out} features have no series of their own and are not watched (spec.source Direct watches all of them)"
+    )

@@ -32,9 +32,9 @@ from mainspring.plan.modelmonitor.promql import SAMPLED
 PREFIX = "mainspring_"
 NAME = "__name__"
 # Labels of the server's own; all others are those that Prometheus gave the target.
-OWN_LABELS = frozenset(
-    "model version feature bin predicted actual outcome sum kind rows_of reason digest task output source positive threshold".split()
-) | {NAME, SAMPLED}
+COUNTED_BY = ("model", "version", "feature", "bin", "predicted", "actual", "outcome", "sum", "kind")
+TOLD_BY = ("rows_of", "reason", "digest", "task", "output", "source", "positive", "threshold")
+OWN_LABELS = frozenset({*COUNTED_BY, *TOLD_BY, NAME, SAMPLED})
 _OTHERS = re.compile(r"\(+others\)+")
 _INTERVAL = re.compile(r"[\[(](.+), (.+)\)")
 
@@ -102,8 +102,9 @@ def targets(samples: Iterable[Sample]) -> dict[str, Target]:
     return found
 
 
-def _rank(target: Target) -> tuple[float, bool, float]:
-    return target.started, target.followed, target.value("rows_total") or 0.0
+def _rank(target: Target) -> tuple[float, float, float]:
+    """The newest process, as it was scraped last."""
+    return target.started, target.value("") or 0.0, target.value("rows_total") or 0.0
 
 
 def snapshot(target: Target) -> Snapshot:
@@ -264,7 +265,7 @@ def reference(target: Target) -> Reference:
 
 
 def _columns(target: Target) -> list[ReferenceColumn]:
-    kinds = dict(cast(Iterable[tuple[str, str]], target.by("feature_info", "feature", "kind")))
+    kinds = {name: kind for name, kind in target.by("feature_info", "feature", "kind")}  # noqa: C416
     bins = target.grouped("feature_reference_rows", "feature", "bin")
     asides = {name: target.by(f"feature_reference_{name}", "feature") for name in ASIDE}
     return [

@@ -35,6 +35,7 @@ INFO = (
     "and the others say what is predicted and which output is watched."
 )
 INFO_LABELS = ("rows_of", "reason", "digest", "task", "output", "source", "positive", "threshold")
+SUMS = ("rows", "predicted", "positives")  # of the calibration
 COERCED = "Values that came in another datatype and were converted without loss."
 
 
@@ -184,7 +185,7 @@ def _info(reference: wire.Reference) -> tuple[str, ...]:
 
 
 def _calibration(names: Sequence[str], calibration: wire.Calibration) -> Values:
-    sums = {"rows": calibration.rows, "predicted": calibration.predicted, "positives": calibration.positives}
+    sums: Mapping[str, Sequence[float]] = {name: getattr(calibration, name) for name in SUMS}
     return {(name, which): value for which, values in sums.items() for name, value in zip(names, values, strict=True)}
 
 

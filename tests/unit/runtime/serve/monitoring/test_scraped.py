@@ -46,7 +46,9 @@ def without_order(column: ColumnCounts | ReferenceColumn) -> dict[str, Any]:
 
 async def use(served: Watching) -> None:
     asked = watching.rows(2.0, 18.0, 25.0, 9.0)
-    tokens = (await served.infer(asked | {"stage": ["I", "IX", None, "II"]}, [watching.TOKEN])).json()["outputs"][0]["data"]
+    tokens = (await served.infer(asked | {"stage": ["I", "IX", None, "II"]}, [watching.TOKEN])).json()["outputs"][0][
+        "data"
+    ]
     labels = [*zip(tokens[:3], "MMB", strict=True), (tokens[0], "M"), ("forged", "B")]
     body = {"feedback": [{"token": token, "label": label} for token, label in labels]}
     (await served.public.post(FEEDBACK, json=body)).raise_for_status()
@@ -102,7 +104,9 @@ async def test_features_beyond_the_budget_are_absent_and_counted(profile: Profil
     snapshot, reference = series.snapshot(target), series.reference(target)
     assert series.left_out(target) == 8 - len(snapshot.columns) > 0
     assert [column.name for column in snapshot.columns] == [column.name for column in reference.columns]
-    assert snapshot.digest == reference.digest != before.digest, "what is counted of fewer features never mixes with more"
+    assert snapshot.digest == reference.digest != before.digest, (
+        "what is counted of fewer features never mixes with more"
+    )
 
 
 async def test_a_server_that_does_not_say_when_it_started_is_named(served: Watching) -> None:
