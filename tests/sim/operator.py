@@ -5,6 +5,8 @@ Its memory begins empty, and what it reads of the cluster it reads from watches,
 
 from __future__ import annotations
 
+import asyncio
+
 from mainspring.api.v1alpha1.common import LABEL_MANAGED_BY
 from mainspring.controllers import registry
 from mainspring.engine.runner import Runner
@@ -33,7 +35,7 @@ class Operator:
     ) -> None:
         self.api = SimApi(server, crash_after, loses)
         self.store = Store()
-        webhooks = Webhooks(self.api, SimPoster(traffic), server.clock.now)
+        self._webhooks = webhooks = Webhooks(self.api, SimPoster(traffic), server.clock.now)
         outside = registry.Outside(SimServers(server, traffic), SimPrometheus(server, traffic), webhooks)
         controllers = registry.build(self.api, self.store, settings, outside)
         self.runner = Runner(self.api, self.store, controllers, server.clock.now, webhooks)
@@ -72,7 +74,13 @@ class Operator:
             self.runner.enqueue(change.object)
 
     async def drain(self) -> None:
-        """Works until the queue is empty."""
+        """Works until the queue is empty, and everything was sent."""
+        await self._work()
+        while sending := [*self._webhooks._sending.values()]:
+            await asyncio.gather(*sending)
+            await self._work()
+
+    async def _work(self) -> None:
         queue = self.runner.queue
         self.deliver()
         while not queue.idle:

@@ -9,6 +9,7 @@ anybody. Which hosts may be asked at all can be restricted for the whole install
 from __future__ import annotations
 
 import fnmatch
+import functools
 import ipaddress
 import logging
 import socket
@@ -69,6 +70,8 @@ class Outgoing:
                 self._checked(url), timeout=limits, allow_redirects=False, **request
             ) as answer:
                 return Answer(answer.status, answer.headers, await read(answer, max_bytes))
+        except aiohttp.InvalidURL:
+            raise Forbidden("it is no URL") from None
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if forbidden := _cause(error):
                 raise Forbidden(str(forbidden)) from None
@@ -91,6 +94,7 @@ class Outgoing:
         return url
 
 
+@functools.cache
 def _trusting(ca_bundle: str) -> ssl.SSLContext:
     """The public authorities and those of the installation."""
     context = ssl.create_default_context()
