@@ -77,6 +77,9 @@ def test_the_whole_story_is_told_once(sim: Simulation) -> None:
 
 
 def test_killed_after_every_write_everything_is_told_under_the_same_keys(sim: Simulation) -> None:
+    """And the loop turns once, also when its counts come from a Prometheus."""
+    sim.edit("ModelMonitor", "tumours", source="Prometheus", prometheus={"url": "http://prometheus.example.org"})
+    sim.advance(300)
     clusters: list[tuple[str, Snapshot]] = []
 
     def remember() -> None:
@@ -86,11 +89,11 @@ def test_killed_after_every_write_everything_is_told_under_the_same_keys(sim: Si
 
     change(sim)
     sim.operator.api.after_write = remember
-    sim.advance(1500)
+    sim.advance(1200)
     assert len(clusters) > 10
     for number, (write, cluster) in enumerate(clusters, 1):
         again = cluster.thaw()
-        again.advance(1500)
+        again.advance(1200)
         again.close()
         when = f"killed after write {number}: {write}"
         assert set(taken(again)) == STORY, when
@@ -98,6 +101,8 @@ def test_killed_after_every_write_everything_is_told_under_the_same_keys(sim: Si
         assert len(keys) == len(STORY), f"{when}: whatever is told twice has the key it had"
         assert sum(keys.values()) <= len(STORY) + 2, f"{when}: no storm"
         assert delivered(again) == ("True", "Delivered"), when
+        assert again.status("InferenceService", "tumours")["stableVersion"] == "tumours-v2", when
+        assert len(again.made("TrainingRun")) == 2, when
 
 
 def test_a_webhook_that_is_down_holds_nothing_up_and_is_told_later(sim: Simulation) -> None:

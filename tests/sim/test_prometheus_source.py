@@ -11,7 +11,7 @@ from mainspring.plan.common import objects
 from tests import builders, kstatus
 from tests.sim import stories
 from tests.sim.outside import SCRAPE_SECONDS
-from tests.sim.simulation import Simulation, Snapshot
+from tests.sim.simulation import Simulation
 from tests.sim.traffic import ROWS_PER_SECOND
 from tests.sim.workloads import HANGS
 
@@ -71,29 +71,6 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
     assert said(sim, "PerformanceDegraded") == ("False", "WithinBound")
     assert said(sim, "RetrainTriggered") == ("False", "NotNeeded")
     assert len(sim.made("TrainingRun")) == 2
-
-
-def test_killed_after_every_write_it_retrains_exactly_once(watched: Watch) -> None:
-    sim = watched()
-    clusters: list[tuple[str, Snapshot]] = []
-
-    def remember() -> None:
-        write = sim.operator.api.writes[-1]
-        if " ModelMonitor " in write or " TrainingRun " in write or " ConfigMap " in write:
-            clusters.append((write, sim.freeze()))
-
-    change(sim)
-    sim.operator.api.after_write = remember
-    sim.advance(900)
-    assert any(write.startswith("create TrainingRun") for write, _ in clusters)
-    for number, (write, cluster) in enumerate(clusters, 1):
-        again = cluster.thaw()
-        again.advance(900)
-        again.close()
-        when = f"killed after write {number}: {write}"
-        assert again.status("Model", "tumours")["champion"] == "tumours-v2", when
-        assert len(again.made("TrainingRun")) == 2, when
-        assert said(again, "PerformanceDegraded") == ("False", "WithinBound"), when
 
 
 @pytest.mark.parametrize(

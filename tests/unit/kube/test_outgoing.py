@@ -136,7 +136,9 @@ async def test_a_name_is_judged_by_what_it_resolves_to(careful: Outgoing, monkey
         await careful.post("http://innocent.example.org/", 5, LIMIT)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "gopher://x/", "http://user:word@example.org/", "http://", "x", "http://2130706433/"])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "gopher://x/", "http://user:word@example.org/", "http://", "x", "http://2130706433/"]
+)
 async def test_other_schemes_and_credentials_in_an_address_are_refused(careful: Outgoing, url: str) -> None:
     with pytest.raises(Forbidden, match=r"only http and https|no URL"):
         await careful.post(url, 5, LIMIT)
