@@ -68,7 +68,7 @@ unit: venv ## Unit, property and simulation tests (under 2 minutes)
 	@$(PYTEST) tests/unit tests/sim -n 2 -q
 
 apiserver: programs ## Tests against a real API server and a real S3 store, and of the chart
-	@$(PYTEST) tests/apiserver tests/chart tests/store tests/wiring -q
+	@$(PYTEST) tests/apiserver tests/chart tests/store tests/wiring tests/prometheus -q
 
 e2e: install ## User journeys on the cluster
 	@$(PYTEST) tests/e2e -q $(E2E)

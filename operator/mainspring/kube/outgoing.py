@@ -86,9 +86,7 @@ class Outgoing:
         if url.scheme not in ("http", "https") or not host or url.user is not None:
             raise Forbidden("only http and https are allowed, without a user in it")
         if self._hosts and not any(fnmatch.fnmatchcase(host.lower(), pattern.lower()) for pattern in self._hosts):
-            raise Forbidden(
-                f"the host {host} is none of those that this installation allows (chart value outgoing.hosts)"
-            )
+            raise Forbidden("its host is none of those that this installation allows (chart value outgoing.hosts)")
         if (literal := _address(host)) is not None:
             _check(literal, self._local)
         return url
