@@ -58,6 +58,8 @@ class Scraping:
             reference = await self._reference(url, selection, found.snapshots)
         except series.SeriesError as error:
             return Reading(waiting=("NoReferenceSeries", f"{FIELD}: {error}"))
+        except (ValueError, OverflowError):
+            return Reading(waiting=("NoReferenceSeries", f"{FIELD}: the reference has values that are no counts"))
         return scraped.reading(found, pods, seen, last_words, reference)
 
     async def _last_words(self, url: str, selection: Selection, restarted: Mapping[str, float]) -> dict[str, Snapshot]:

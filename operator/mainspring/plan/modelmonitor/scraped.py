@@ -35,6 +35,8 @@ def find(targets: Mapping[str, Target]) -> Found:
             snapshots[pod] = series.snapshot(target)
         except series.SeriesError as error:
             problems[pod] = str(error)
+        except (ValueError, OverflowError):
+            problems[pod] = "its series have values that are no counts"
     followed = frozenset(pod for pod, target in targets.items() if target.followed)
     return Found(snapshots, followed, problems, max(map(series.left_out, targets.values()), default=0))
 

@@ -91,6 +91,13 @@ def test_a_pod_that_is_scraped_twice_counts_once_as_it_was_scraped_last() -> Non
     assert restarted.snapshots["m-1-a"].rows == 5, "the newest process"
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_no_counts_are_named(value: float) -> None:
+    found = find([Sample(s.labels, value if s.labels.get("bin") == "a" else s.value) for s in counted(4)])
+    assert found.problems == {"m-1-a": "its series have values that are no counts"}
+    assert scraped.reading(found, {"m-1-a"}, {}, {}, REFERENCE).silent == found.problems
+
+
 def test_a_pod_that_is_gone_has_said_its_last_word() -> None:
     found = find(counted(9, at=None), counted(4, "m-1-b"))
     reading = scraped.reading(found, {"m-1-b"}, {"m-1-a": snapshot(5)}, {}, REFERENCE)
