@@ -39,7 +39,8 @@ class SimPrometheus:
             raise prometheus.Refused("it answers 404: is this the address of a Prometheus, without /api/v1/query?")
         if self._traffic.prometheus == "idle":
             return []
-        await self._scrape()
+        if self._traffic.prometheus == "up":
+            await self._scrape()
         selector = expression[expression.index("{") : expression.index("}") + 1]
         wanted = [
             (name, re.compile(value if kind == "=~" else re.escape(value))) for name, kind, value in _matchers(selector)
@@ -65,7 +66,7 @@ class SimPrometheus:
             started = (EPOCH + timedelta(seconds=scrape.started)).timestamp()
             yield from series.of_snapshot(scrape.snapshot, scrape.reference, started, target)
             yield from series.of_reference(scrape.reference, target)
-            if name in there:
+            if name in there and self._traffic.prometheus == "up":
                 yield series.followed(target, scrape.snapshot, scrape.at)
 
 

@@ -79,6 +79,7 @@ def test_the_loop_closes_by_itself(watched: Watch) -> None:
         ("down", "Unknown", "PrometheusUnavailable", kstatus.IN_PROGRESS),
         ("foreign", "False", "PrometheusRefused", kstatus.FAILED),
         ("idle", "Unknown", "NoSamples", kstatus.IN_PROGRESS),
+        ("stopped", "Unknown", "NotScraped", kstatus.IN_PROGRESS),
     ],
 )
 def test_trouble_is_named_with_the_field_and_nothing_is_lost(

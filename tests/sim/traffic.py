@@ -62,7 +62,9 @@ class Traffic:
     down: set[str] = field(default_factory=set)  # services whose pods do not answer
     foreign: bool = False  # another server than ours
     no_profile: bool = False
-    prometheus: str = "up"  # or down, foreign (something else answers), idle (it scrapes nothing)
+    prometheus: str = (
+        "up"  # or down, foreign (something else answers), idle (it has nothing), stopped (it scrapes no more)
+    )
     scrapes: dict[str, Scrape] = field(default_factory=dict)  # by pod, also of those that are gone
     receivers: dict[str, int] = field(default_factory=dict)  # what webhooks answer, by address; 0: nothing
     inbox: list[Post] = field(default_factory=list)

@@ -8,6 +8,7 @@ pods that are gone.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from mainspring.api.monitoring import Reference, Snapshot
@@ -44,7 +45,8 @@ class Scraping:
             return Reading(waiting=("PrometheusUnavailable", text))
         except prometheus.Refused as error:
             return Reading(unsuitable=("PrometheusRefused", f"{FIELD}: {error}: correct it"))
-        self._last[monitor] = dict(found.snapshots)
+        # Also what is gone: it may have to be told again, until it is written down.
+        self._last[monitor] = {**found.gone, **found.snapshots}
         return found
 
     async def _read(
@@ -60,7 +62,8 @@ class Scraping:
             return Reading(waiting=("NoReferenceSeries", f"{FIELD}: {error}"))
         except (ValueError, OverflowError):
             return Reading(waiting=("NoReferenceSeries", f"{FIELD}: the reference has values that are no counts"))
-        return scraped.reading(found, pods, seen, last_words, reference)
+        reading = scraped.reading(found, pods, seen, last_words, reference)
+        return replace(reading, waiting=_old(found, pods))
 
     async def _last_words(self, url: str, selection: Selection, restarted: Mapping[str, float]) -> dict[str, Snapshot]:
         """Of the processes before the ones that run in these pods now."""
@@ -82,6 +85,14 @@ class Scraping:
                 self._references.clear()
             self._references[snapshot.digest] = series.reference(target)
         return self._references[snapshot.digest]
+
+
+def _old(found: scraped.Found, pods: Collection[str]) -> tuple[str, str] | None:
+    """Not one of the pods is scraped any more: what there is of them grows old."""
+    if not pods or found.followed.intersection(pods):
+        return None
+    text = f"the Prometheus of {FIELD} has counts of this service, but scrapes none of its {len(pods)} pods any more: look at its targets; what is counted meanwhile is read when it does again"
+    return "NotScraped", text
 
 
 def _nothing(found: scraped.Found, selection: Selection, pods: Collection[str]) -> tuple[str, str]:

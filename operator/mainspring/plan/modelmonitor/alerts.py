@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import (
+from mainspring.api.v1alpha1.alerts import (
     ALERT_ENTRIES_MAX,
     Alert,
     AlertEntry,
     AlertEvent,
     AlertFormat,
     AlertState,
-    RetrainEntry,
 )
+from mainspring.api.v1alpha1.modelmonitor import RetrainEntry
 from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition
 from mainspring.plan.common.plan import Notice, Plan

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import AlertFormat, AlertState
+from mainspring.api.v1alpha1.alerts import AlertFormat, AlertState
 from mainspring.plan.common import objects
 
 FORMAT = 1

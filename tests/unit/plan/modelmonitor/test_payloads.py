@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mainspring.api.v1alpha1.modelmonitor import AlertFormat, AlertState
+from mainspring.api.v1alpha1.alerts import AlertFormat, AlertState
 from mainspring.plan.modelmonitor import payloads
 from mainspring.plan.modelmonitor.payloads import Told
 from tests.builders import NOW, at
