@@ -7,6 +7,7 @@ pods that are gone.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
@@ -54,7 +55,7 @@ class Scraping:
     ) -> Reading:
         found = scraped.find(series.targets(await self._prometheus.query(url, promql.counts(selection))))
         if not found.snapshots:
-            return Reading(waiting=_nothing(found, selection, pods))
+            return _nothing(found, selection, pods)
         last_words = await self._last_words(url, selection, scraped.restarted(found, seen))
         try:
             reference = await self._reference(url, selection, found.snapshots)
@@ -67,11 +68,12 @@ class Scraping:
 
     async def _last_words(self, url: str, selection: Selection, restarted: Mapping[str, float]) -> dict[str, Snapshot]:
         """Of the processes before the ones that run in these pods now."""
-        words: dict[str, Snapshot] = {}
-        for pod, started in restarted.items():
-            samples = await self._prometheus.query(url, promql.counts_of(selection, [pod]), at=started)
-            words |= scraped.find(series.targets(samples)).snapshots
-        return words
+        asked = [
+            self._prometheus.query(url, promql.counts_of(selection, [pod]), at=started)
+            for pod, started in restarted.items()
+        ]
+        samples = [sample for answer in await asyncio.gather(*asked) for sample in answer]
+        return dict(scraped.find(series.targets(samples)).snapshots)
 
     async def _reference(self, url: str, selection: Selection, snapshots: Mapping[str, Snapshot]) -> Reference | None:
         """Of any pod: they all serve the same version."""
@@ -95,11 +97,11 @@ def _old(found: scraped.Found, pods: Collection[str]) -> tuple[str, str] | None:
     return "NotScraped", text
 
 
-def _nothing(found: scraped.Found, selection: Selection, pods: Collection[str]) -> tuple[str, str]:
+def _nothing(found: scraped.Found, selection: Selection, pods: Collection[str]) -> Reading:
     if found.problems:
         pod, why = next(iter(sorted(found.problems.items())))
-        return "NoCounters", f"pod {pod}: {why}"
+        return Reading(unsuitable=("NoCounters", f"pod {pod}: {why}"))
     fixed: dict[str, Any] = {"namespace": selection.namespace, "pod": f"{selection.deployment}-…"}
     wanted = ", ".join(f"{name}={value!r}" for name, value in {**fixed, **selection.labels}.items())
     text = f"the Prometheus of {FIELD} has no series mainspring_rows_total with {wanted} ({len(pods)} pods are there): let it scrape port 8081 of the service's pods, with labels namespace and pod, or correct spec.prometheus.labels"
-    return "NoSamples", text
+    return Reading(waiting=("NoSamples", text))

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
+import prometheus_client
+
 from mainspring.kube import errors, outgoing, secrets
 from mainspring.kube.client import Api
 from mainspring.kube.outgoing import Answer
@@ -28,6 +30,10 @@ ANSWER_BYTES = 64 * 1024  # that nobody reads
 RETRY_AFTER_MAX_SECONDS = 3600.0
 LATER = frozenset({408, 425, 429})  # of 4xx, those that may be better next time
 KEPT = 128  # deliveries of one object
+
+NOTICES = prometheus_client.Counter(
+    "mainspring_notices_total", "Messages to webhooks, by what became of them: taken, failed or refused.", ["outcome"]
+)
 
 Clock = Callable[[], datetime]
 
@@ -85,6 +91,7 @@ class Webhooks:
         done[notice.key] = found
         for old in [*done][:-KEPT]:
             del done[old]
+        NOTICES.labels("taken" if found.taken else "refused" if found.final else "failed").inc()
         if not found.taken:
             log.warning("%s: a notice was not taken: %s", about, found.error)
         wake(about)
