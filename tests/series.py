@@ -6,9 +6,38 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from mainspring.api.monitoring import FeedbackCounts, Reference, ReferenceColumn, Snapshot
+from mainspring.plan.modelmonitor import series
 from mainspring.plan.modelmonitor.series import NAME, PREFIX, SAMPLED, Sample
+from tests import monitored
 
 Labels = Mapping[str, str]
+
+POD = "m-1-a"
+START = 1_750_000_000.123456
+REFERENCE: Reference = monitored.reference(
+    monitored.numbers("x", [1, 2], [10, 20, 30]),
+    monitored.categories("c", ["a", "b"], [1, 2, 3]),
+    classes=["no", "yes"],
+)
+
+
+def counted(
+    rows: int, pod: str = POD, started: float = START, job: str = "pods", at: float | None = 1.0
+) -> list[Sample]:
+    """The series of a pod that has so many rows; `at` is when it was scraped, None when it is no more."""
+    columns = [monitored.column("x", [rows, 0, 0]), monitored.column("c", [0, rows, 0])]
+    feedback = FeedbackCounts(rows=rows, confusion=[[rows, 0], [0, 0]])
+    found = monitored.snapshot(monitored.window(*columns, rows=rows)).model_copy(
+        update={"predicted": [rows, 0], "feedback": feedback}
+    )
+    target = {"namespace": "lab", "pod": pod, "job": job}
+    samples = [*of_snapshot(found, REFERENCE, started, target), *of_reference(REFERENCE, target)]
+    return samples if at is None else [*samples, followed(target, found, at)]
+
+
+def snapshot(rows: int, started: float = START) -> Snapshot:
+    """The same as the operator reads it."""
+    return series.snapshot(series.targets(counted(rows, started=started))[POD])
 
 
 def of_snapshot(snapshot: Snapshot, reference: Reference, started: float, target: Labels) -> Iterator[Sample]:

@@ -12,11 +12,10 @@ from mainspring.plan.common.objects import Ref
 from mainspring.plan.modelmonitor.observed import Reading
 from mainspring.plan.modelmonitor.promql import Selection
 from mainspring.plan.modelmonitor.series import Sample
-from tests.unit.plan.modelmonitor.test_scraped import START, counted, snapshot
+from tests.series import POD, START, counted, snapshot
 
 MONITOR, SOURCE = Ref("ModelMonitor", "lab", "m"), Source(url="http://prometheus")
 SELECTION = Selection("lab", "m-1", "m", "m-1")
-POD = "m-1-a"
 
 
 @dataclass

@@ -12,7 +12,7 @@ from mainspring.kube import prometheus
 from mainspring.kube.outgoing import Outgoing
 from mainspring.kube.prometheus import HttpPrometheus, PrometheusError, Refused, Unavailable
 from mainspring.plan.modelmonitor.series import Sample
-from tests.unit.kube.test_outgoing import serving
+from tests.unit.kube.receiver import serving
 
 VECTOR = {
     "status": "success",

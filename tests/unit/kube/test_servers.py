@@ -12,7 +12,7 @@ from aiohttp import web
 from mainspring.kube import servers
 from mainspring.kube.servers import HttpServers, Silent, Unsuitable
 from tests import monitored
-from tests.unit.kube.test_outgoing import Handler, serving
+from tests.unit.kube.receiver import Handler, serving
 
 SNAPSHOT = monitored.snapshot(monitored.window(monitored.column("x", range(30_000)), rows=7))
 

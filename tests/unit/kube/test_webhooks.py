@@ -21,7 +21,7 @@ from mainspring.plan.common.plan import Delivery, Notice
 from tests.sim.api import SimApi
 from tests.sim.clock import Clock
 from tests.sim.server import ApiServer
-from tests.unit.kube.test_outgoing import serving
+from tests.unit.kube.receiver import serving
 
 MONITOR = Ref("ModelMonitor", "lab", "tumours")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

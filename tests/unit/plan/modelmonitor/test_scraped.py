@@ -7,43 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mainspring.api.monitoring import FeedbackCounts, Reference, Snapshot
+from mainspring.api.monitoring import FeedbackCounts
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.plan.modelmonitor import promql, scraped, windows
 from mainspring.plan.modelmonitor import series as parsing
 from mainspring.plan.modelmonitor.promql import Selection
 from mainspring.plan.modelmonitor.series import Sample
-from tests import monitored, series
 from tests.builders import NOW
-
-START = 1_750_000_000.123456
-REFERENCE: Reference = monitored.reference(
-    monitored.numbers("x", [1, 2], [10, 20, 30]),
-    monitored.categories("c", ["a", "b"], [1, 2, 3]),
-    classes=["no", "yes"],
-)
-
-
-def counted(
-    rows: int, pod: str = "m-1-a", started: float = START, job: str = "pods", at: float | None = 1.0
-) -> list[Sample]:
-    """The series of a pod that has so many rows; `at` is when it was scraped, None when it is no more."""
-    columns = [monitored.column("x", [rows, 0, 0]), monitored.column("c", [0, rows, 0])]
-    feedback = FeedbackCounts(rows=rows, confusion=[[rows, 0], [0, 0]])
-    found = monitored.snapshot(monitored.window(*columns, rows=rows)).model_copy(
-        update={"predicted": [rows, 0], "feedback": feedback}
-    )
-    target = {"namespace": "lab", "pod": pod, "job": job}
-    samples = [*series.of_snapshot(found, REFERENCE, started, target), *series.of_reference(REFERENCE, target)]
-    return samples if at is None else [*samples, series.followed(target, found, at)]
+from tests.series import REFERENCE, START, counted, snapshot
 
 
 def find(*parts: Sequence[Sample]) -> scraped.Found:
     return scraped.find(parsing.targets(sample for part in parts for sample in part))
-
-
-def snapshot(rows: int, started: float = START) -> Snapshot:
-    return find(counted(rows, started=started)).snapshots["m-1-a"]
 
 
 def test_a_snapshot_and_its_reference_come_back() -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from mainspring.api.monitoring import ColumnCounts, ReferenceColumn
+from mainspring.api.monitoring import ColumnCounts, ReferenceColumn, Snapshot
 from mainspring.plan.modelmonitor import series
 from mainspring.plan.modelmonitor.series import Sample, Target
+from mainspring_runtime.model.signature import Signature
+from mainspring_runtime.serve.monitoring import compiling
+from mainspring_runtime.serve.monitoring.monitor import Monitor
 from mainspring_runtime.serve.monitoring.profile import Profile
 from mainspring_runtime.serve.monitoring.series import MonitoringCollector
+from mainspring_runtime.serve.tables import compile_schema
+from tests.unit.runtime.serve import fakes
 from tests.unit.runtime.serve.monitoring import watching
 from tests.unit.runtime.serve.monitoring.watching import FEEDBACK, Watching
 
@@ -114,3 +120,22 @@ async def test_a_server_that_does_not_say_when_it_started_is_named(served: Watch
     older = Target(target.pod, True, {k: v for k, v in target.series.items() if k != "monitoring_started_seconds"})
     with pytest.raises(series.SeriesError, match="of an earlier version"):
         series.snapshot(older)
+
+
+async def test_the_sums_of_a_regression_come_back() -> None:
+    settings = replace(fakes.SETTINGS, feedback_key=watching.KEY)
+    signature = Signature(fakes.NUMBERS.inputs, fakes.NUMBERS.outputs[:1], task="Regression")
+    monitor = Monitor()
+    monitor.watched, _ = compiling.compile_monitoring(settings, signature, Profile(), compile_schema(signature))
+    assert monitor.watched.feedback is not None
+    counts = monitor.watched.feedback.counts
+    assert counts.errors is not None
+    for predicted, label in ((1.5, 1.0), (-2.25, 3.0), (1e6 / 3, -7.0)):
+        counts.errors.add(predicted, label)
+        counts.rows += 1
+    told = series.snapshot(target_of(MonitoringCollector("tumours", "3", monitor).collect()))
+    said = Snapshot.model_validate_json(monitor.snapshot())
+    assert told.feedback == said.feedback
+    assert told.feedback is not None
+    assert told.feedback.errors is not None
+    assert told.feedback.errors.moments is not None
