@@ -143,6 +143,10 @@ def test_for_one_namespace_it_reads_nothing_of_the_cluster(namespaced: Installat
         ("get", "secrets", STORE_SECRET),  # of the watched namespace: not its own
         ("create", "secrets", ""),
         ("update", "secrets", "mainspring-artifacts"),
+        ("list", "secrets", "mainspring-alerts"),
+        ("create", "secrets", "mainspring-alerts"),
+        ("patch", "secrets", "mainspring-alerts"),
+        ("delete", "secrets", "mainspring-alerts"),
         ("create", "pods", ""),
         ("create", "pods/exec", ""),
         ("get", "pods/log", ""),
@@ -190,6 +194,10 @@ def test_it_makes_no_other_secret(cluster_wide: Installation, name: str) -> None
     with pytest.raises(Refused) as refused:
         cluster_wide.operator.apply(secret(cluster_wide.watched, name))
     assert refused.value.code == 403
+
+
+def test_it_reads_the_alerts_secret_of_a_watched_namespace(cluster_wide: Installation) -> None:
+    assert allowed(cluster_wide.operator, "get", "secrets", cluster_wide.watched, name="mainspring-alerts")
 
 
 def test_a_secret_cannot_be_made_by_post(cluster_wide: Installation) -> None:

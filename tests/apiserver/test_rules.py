@@ -16,6 +16,11 @@ COLUMN = {"name": "x", "type": "Float"}
 NO_ESTIMATOR = {"dataset": {"name": "d"}, "model": "m"}
 RUN = {**NO_ESTIMATOR, "estimator": {"class": "sklearn.svm.SVC"}}
 ACCURACY = {"metric": "accuracy", "minimum": 0.9}
+ALERT = {
+    "name": "a",
+    "webhook": {"url": "https://alerts.example.org/x?y=1"},
+    "events": ["DriftDetected", "RetrainFailed"],
+}
 GATE = {"name": "g", "metric": "roc_auc", "minimum": 0.9}
 
 
@@ -61,6 +66,10 @@ def model(*says: str, **fields: Any) -> Case:
 
 def monitor(*words: str, **spec: Any) -> Case:
     return Case("ModelMonitor", spec, words)
+
+
+def webhook(*says: str, **fields: Any) -> Case:
+    return Case("ModelMonitor", {"alerts": [{**ALERT, "webhook": fields}]}, says)
 
 
 def service(*says: str, **fields: Any) -> Case:
@@ -111,6 +120,12 @@ ACCEPTED = (
     monitor(retrain={"template": {"spec": RUN}, "triggers": ["DriftDetected"], "budget": {"runs": 1}}, suspend=True),
     monitor(retrain={"template": {"spec": RUN}, "triggers": ["Schedule", "DriftDetected"], "schedule": "0 3 * * 1"}),
     monitor(drift={"baseline": "SamePhase"}),
+    monitor(source="Prometheus", prometheus={"url": "http://prometheus.monitoring.svc:9090/prefix"}),
+    monitor(source="Prometheus", prometheus={"url": "https://p.example.org", "labels": {"cluster": "a", "_x1": "b"}}),
+    monitor(source="Direct", prometheus={"url": "http://p"}),
+    monitor(
+        alerts=[ALERT, {**ALERT, "name": "b", "webhook": {"urlKey": "chat", "format": "Slack"}, "resolved": False}]
+    ),
     Case("ModelVersion", {"source": {"parameters": {"a": 1}, "libraries": {"numpy": "2"}}}),
 )
 
@@ -207,6 +222,23 @@ REFUSED = (
     monitor("spec.drift.baseline", drift={"baseline": "Yesterday"}),
     monitor("spec.window.minimumRows", window={"minimumRows": 10}),
     monitor("spec.season", season="a day"),
+    monitor("spec", "spec.source Prometheus needs spec.prometheus.url: set it", source="Prometheus"),
+    monitor("spec.source", source="Graphite"),
+    monitor("spec.prometheus.url", "Required value", prometheus={}),
+    monitor("spec.prometheus.url", prometheus={"url": "prometheus:9090"}),
+    monitor("spec.prometheus.url", prometheus={"url": "http://user:word@prometheus"}),
+    monitor("spec.prometheus.url", prometheus={"url": "file:///etc/passwd"}),
+    monitor("spec.prometheus", "names of labels", prometheus={"url": "http://p", "labels": {'a="b",c': "d"}}),
+    webhook("exactly one of url, urlKey must be set"),
+    webhook("exactly one of url, urlKey must be set", url="https://a", urlKey="b"),
+    webhook("put it into the Secret mainspring-alerts", url="https://hooks.slack.com/services/T0/B0/x"),
+    webhook("spec.alerts[0].webhook.url", url="ftp://a"),
+    webhook("spec.alerts[0].webhook.format", url="https://a", format="Email"),
+    webhook("spec.alerts[0].webhook.urlKey", urlKey="a b"),
+    monitor("spec.alerts[0].events", alerts=[{**ALERT, "events": []}]),
+    monitor("spec.alerts[0].events", alerts=[{**ALERT, "events": ["Everything"]}]),
+    monitor("spec.alerts[1]", "Duplicate value", alerts=[ALERT, ALERT]),
+    monitor("spec.alerts", "at most 4 items", alerts=[{**ALERT, "name": name} for name in "abcde"]),
     Case("ModelVersion", {"artifact": {"uri": "s3://b/m"}}, ("spec.artifact.digest", "Required value")),
     Case("ModelVersion", {"artifact": {"uri": "s3://b/m", "digest": "sha256:abc"}}, ("spec.artifact.digest",)),
     Case("ModelVersion", {"number": 0}, ("spec.number",)),

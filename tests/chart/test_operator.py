@@ -78,6 +78,7 @@ def test_lists_and_texts_arrive_as_they_were_given() -> None:
     assert found.image_pull_policy == "Always"
     assert found.image_pull_secrets == ("pull", "pull-2")
     assert found.monitoring_namespaces == ("monitoring", "grafana")
+    assert found.outgoing_hosts == ("*.example.org", "prometheus.monitoring.svc")
     assert found.priority_class == "platform"
     assert found.ca_bundle == "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     assert read("namespaced").watch_namespaces == ("team-a", "team-b")

@@ -5,15 +5,19 @@ Its memory begins empty, and what it reads of the cluster it reads from watches,
 
 from __future__ import annotations
 
+import asyncio
+
 from mainspring.api.v1alpha1.common import LABEL_MANAGED_BY
 from mainspring.controllers import registry
 from mainspring.engine.runner import Runner
 from mainspring.kube import resources
 from mainspring.kube.store import Store
+from mainspring.kube.webhooks import Webhooks
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.common.settings import Settings
 from tests.sim.api import Losses, SimApi
+from tests.sim.outside import SimPoster, SimPrometheus
 from tests.sim.server import OUR_KINDS, ApiServer
 from tests.sim.traffic import SimServers, Traffic
 
@@ -31,8 +35,10 @@ class Operator:
     ) -> None:
         self.api = SimApi(server, crash_after, loses)
         self.store = Store()
-        controllers = registry.build(self.api, self.store, settings, SimServers(server, traffic))
-        self.runner = Runner(self.api, self.store, controllers, server.clock.now)
+        self._webhooks = webhooks = Webhooks(self.api, SimPoster(traffic), server.clock.now)
+        outside = registry.Outside(SimServers(server, traffic), SimPrometheus(server, traffic), webhooks)
+        controllers = registry.build(self.api, self.store, settings, outside)
+        self.runner = Runner(self.api, self.store, controllers, server.clock.now, webhooks)
         self.held_back: frozenset[str] = frozenset()  # kinds whose watch delivers nothing for now
         self._server = server
         self._seen = {kind: len(server.log.get(kind, ())) for kind in WATCHED}
@@ -68,7 +74,13 @@ class Operator:
             self.runner.enqueue(change.object)
 
     async def drain(self) -> None:
-        """Works until the queue is empty."""
+        """Works until the queue is empty, and everything was sent."""
+        await self._work()
+        while sending := [*self._webhooks._sending.values()]:
+            await asyncio.gather(*sending)
+            await self._work()
+
+    async def _work(self) -> None:
         queue = self.runner.queue
         self.deliver()
         while not queue.idle:

@@ -34,6 +34,27 @@ BINS = ((0.25, 0.25, 0.25, 0.25), (0.05, 0.15, 0.3, 0.5))
 POSITIVE = (0.4, 0.7)
 
 
+@dataclass(frozen=True)
+class Scrape:
+    """What Prometheus read of a pod last; `at` and `started` are seconds of the clock."""
+
+    at: float
+    uid: str
+    started: float
+    snapshot: Snapshot
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Post:
+    """What a webhook was sent, and what it answered."""
+
+    url: str
+    key: str
+    body: Any
+    status: int
+
+
 @dataclass
 class Traffic:
     changed_at: float | None = None  # seconds of the clock
@@ -48,6 +69,12 @@ class Traffic:
     key: str | None = "patient"
     keys_sent: bool = True
     silent_users: bool = False  # nobody sends feedback
+    prometheus: str = (
+        "up"  # or down, foreign (something else answers), idle (it has nothing), stopped (it scrapes no more)
+    )
+    scrapes: dict[str, Scrape] = field(default_factory=dict)  # by pod, also of those that are gone
+    receivers: dict[str, int] = field(default_factory=dict)  # what webhooks answer, by address; 0: nothing
+    inbox: list[Post] = field(default_factory=list)
 
     def change(self, server: ApiServer) -> None:
         self.changed_at = server.clock.seconds
@@ -80,9 +107,16 @@ class SimServers:
         self._traffic = traffic
 
     async def snapshot(self, address: str) -> Snapshot:
-        pod = self._pod(address)
+        return self._snapshot(self._pod(address), self._server.clock.seconds)
+
+    def scraped(self, pod: Object, at: float) -> tuple[float, Snapshot, Reference]:
+        """When it started, and what it said at that moment."""
+        started = (objects.created_at(pod) - EPOCH).total_seconds()
+        return started, self._snapshot(pod, at), self._reference(pod)
+
+    def _snapshot(self, pod: Object, now: float) -> Snapshot:
         version = self._version(pod)
-        rows = self._rows(pod)
+        rows = self._rows(pod, now)
         total = sum(rows)
         knows = version in self._traffic.versions_that_know
         labels = self._traffic.labels(rows)
@@ -94,7 +128,9 @@ class SimServers:
             started=pod["metadata"]["creationTimestamp"],
             rows=total,
             columns=[
-                ColumnCounts(name="radius", counts=_spread(self._swung(pod) if self._traffic.swing else rows, BINS))
+                ColumnCounts(
+                    name="radius", counts=_spread(self._swung(pod, now) if self._traffic.swing else rows, BINS)
+                )
             ],
             prediction=_spread(rows, [(1 - p, p) for p in POSITIVE]),
             predicted=_spread(rows, [(1 - p, p) for p in POSITIVE]),
@@ -104,7 +140,10 @@ class SimServers:
         )
 
     async def reference(self, address: str) -> Reference:
-        version = self._version(self._pod(address))
+        return self._reference(self._pod(address))
+
+    def _reference(self, pod: Object) -> Reference:
+        version = self._version(pod)
         which = int(version in self._traffic.versions_that_know)
         shares = BINS[which]
         share = POSITIVE[which]
@@ -151,11 +190,11 @@ class SimServers:
         deployment = self._server.get(Ref("Deployment", objects.namespace(pod), owner["name"]))
         return objects.annotations_of(deployment)[LABEL_MODEL_VERSION]
 
-    def _rows(self, pod: Object) -> list[int]:
+    def _rows(self, pod: Object, now: float) -> list[int]:
         """Before the change, and after it."""
-        return self._traffic.rows(seconds_of(objects.created_at(pod)), self._server.clock.seconds)
+        return self._traffic.rows(seconds_of(objects.created_at(pod)), now)
 
-    def _swung(self, pod: Object) -> list[int]:
+    def _swung(self, pod: Object, now: float) -> list[int]:
         """In the first halves of the swing, and in the second ones."""
         period = self._traffic.swing
         since = (objects.created_at(pod) - EPOCH).total_seconds()
@@ -163,7 +202,6 @@ class SimServers:
         def late(seconds: float) -> float:
             return seconds // period * period / 2 + max(0.0, seconds % period - period / 2)
 
-        now = self._server.clock.seconds
         second = late(now) - late(since)
         return [int(ROWS_PER_SECOND * part) for part in (now - since - second, second)]
 

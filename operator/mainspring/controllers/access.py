@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mainspring.api.v1alpha1 import KINDS
 from mainspring.api.v1alpha1.common import GROUP
-from mainspring.plan.common.pods import ARTIFACTS_SECRET, FEEDBACK_SECRET
+from mainspring.plan.common.pods import ALERTS_SECRET, ARTIFACTS_SECRET, FEEDBACK_SECRET
 
 READ = ("get", "list", "watch")
 WRITE = ("create", "patch", "delete")
@@ -43,6 +43,7 @@ def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
         Access("networking.k8s.io", ("networkpolicies",), (*READ, *WRITE)),
         Access("rbac.authorization.k8s.io", ("roles", "rolebindings"), (*READ, *WRITE)),
         Access("", ("secrets",), ("get", "create", "patch", "delete"), names=(ARTIFACTS_SECRET, FEEDBACK_SECRET)),
+        Access("", ("secrets",), ("get",), names=(ALERTS_SECRET,)),
         Access("", ("secrets",), ("get", "create", "patch"), names=(store_root_secret,), scope="Own"),
         Access("coordination.k8s.io", ("leases",), ("get", "create", "update", "patch"), scope="Own"),
     )

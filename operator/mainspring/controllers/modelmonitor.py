@@ -13,21 +13,26 @@ from datetime import datetime
 
 from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.common import LABEL_MONITOR, LABEL_REVISION, LABEL_SERVICE
-from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Source
+from mainspring.api.v1alpha1.modelmonitor import Prometheus as Asked
 from mainspring.controllers import reading
 from mainspring.controllers.objectmetrics import COLLECTOR
+from mainspring.controllers.scraping import Scraping
 from mainspring.kube import servers
 from mainspring.kube.client import Api
+from mainspring.kube.prometheus import Prometheus
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
+from mainspring.kube.webhooks import Webhooks
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
-from mainspring.plan.inferenceservice.builders import INTERNAL_PORT
+from mainspring.plan.inferenceservice.builders import INTERNAL_PORT, deployment_name
 from mainspring.plan.modelmonitor import builders, figures, plan
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.observed import Labelled, Observed, Reading
+from mainspring.plan.modelmonitor.promql import Selection
 
 READ_AT_ONCE = 16
 REFERENCES_MAX = 1000
@@ -36,11 +41,15 @@ REFERENCES_MAX = 1000
 class ModelMonitorController:
     kind = "ModelMonitor"
 
-    def __init__(self, api: Api, store: Store, settings: Settings, asked: Servers) -> None:
+    def __init__(
+        self, api: Api, store: Store, settings: Settings, asked: Servers, prometheus: Prometheus, webhooks: Webhooks
+    ) -> None:
         self._api = api
         self._store = store
         self._settings = settings
         self._servers = asked
+        self._scraping = Scraping(prometheus)
+        self._webhooks = webhooks
         self._slots = asyncio.Semaphore(READ_AT_ONCE)
         self._references: dict[str, str] = {}
         self._last: dict[Ref, dict[str, str]] = {}  # by monitor, by pod
@@ -78,6 +87,8 @@ class ModelMonitorController:
         if obj is None:
             COLLECTOR.forget(key)
             self._last.pop(key, None)
+            self._scraping.forget(key)
+            self._webhooks.forget(key)
             return None
         spec = ModelMonitorSpec.model_validate(objects.spec(obj))
         service = self._store.get(Ref("InferenceService", key.namespace, spec.service))
@@ -100,8 +111,9 @@ class ModelMonitorController:
             dataset=self._named(key.namespace, "Dataset", dataset),
             dataset_versions=self._of("DatasetVersion", key.namespace, "dataset", dataset),
             runs=self._runs(obj),
-            reading=await self._read(obj, spec, service, state) if version is not None else Reading(),
+            reading=await self._read(obj, spec, service, version, state),
             labelled=await self._labelled(obj, spec),
+            deliveries=self._webhooks.deliveries(key),
         )
 
     async def _labelled(self, obj: Object, spec: ModelMonitorSpec) -> Labelled:
@@ -127,11 +139,21 @@ class ModelMonitorController:
         return tuple(sorted(found, key=lambda r: (objects.created_at(r), objects.name(r))))
 
     async def _read(
-        self, obj: Object, spec: ModelMonitorSpec, service: Object | None, state: states.State | None
+        self,
+        obj: Object,
+        spec: ModelMonitorSpec,
+        service: Object | None,
+        version: Object | None,
+        state: states.State | None,
     ) -> Reading:
-        if spec.suspend or objects.is_deleting(obj):
+        if version is None or spec.suspend or objects.is_deleting(obj):
             return Reading()
-        pods = self._pods(objects.namespace(obj), spec.service, objects.status(service or {}).get("stableRevision"))
+        revision = str(objects.status(service or {}).get("stableRevision", ""))
+        pods = self._pods(objects.namespace(obj), spec.service, revision)
+        if spec.source is Source.PROMETHEUS and spec.prometheus is not None:
+            selection = _selection(obj, spec.service, revision, version, spec.prometheus)
+            seen = state.seen if state and state.version == objects.name(version) else {}
+            return await self._scraping.read(objects.ref(obj), spec.prometheus, selection, pods, seen)
         answers = await asyncio.gather(*(self._snapshot(pod) for pod in pods.values()))
         found = dict(zip(pods, answers, strict=True))
         snapshots = {name: answer for name, answer in found.items() if isinstance(answer, Snapshot)}
@@ -145,7 +167,7 @@ class ModelMonitorController:
             unsuitable=_unsuitable(spec.service, failed, snapshots),
         )
 
-    def _pods(self, namespace: str, service: str, revision: str | None) -> dict[str, Object]:
+    def _pods(self, namespace: str, service: str, revision: str) -> dict[str, Object]:
         """Those of the revision that answers, by name, as long as they have an address."""
         if not revision:
             return {}
@@ -196,6 +218,16 @@ class ModelMonitorController:
             of = objects.ref(observed.object)
             COLLECTOR.tell(of, figures.figures_of(of, observed.spec, found.status))
         return found
+
+
+def _selection(obj: Object, service: str, revision: str, version: Object, asked: Asked) -> Selection:
+    return Selection(
+        namespace=objects.namespace(obj),
+        deployment=deployment_name(service, revision),
+        model=str(objects.spec(version)["model"]),
+        version=str(objects.spec(version)["number"]),
+        labels=asked.labels or {},
+    )
 
 
 def _is_up(pod: Object) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mainspring.api.v1alpha1.common import LABEL_SERVICE
 from mainspring.controllers.dataset import DatasetController
 from mainspring.controllers.datasetversion import DatasetVersionController
@@ -12,8 +14,10 @@ from mainspring.controllers.modelversion import ModelVersionController
 from mainspring.controllers.trainingrun import TrainingRunController
 from mainspring.engine.runner import Controller
 from mainspring.kube.client import Api
+from mainspring.kube.prometheus import Prometheus
 from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
+from mainspring.kube.webhooks import Webhooks
 from mainspring.plan.common.settings import Settings
 
 # The cache finds the pods of one service among those of all.
@@ -29,8 +33,15 @@ CONTROLLERS = (
 KINDS = (*(controller.kind for controller in CONTROLLERS), ModelMonitorController.kind)
 
 
-def build(api: Api, store: Store, settings: Settings, servers: Servers) -> list[Controller]:
-    return [
-        *(make(api, store, settings) for make in CONTROLLERS),
-        ModelMonitorController(api, store, settings, servers),
-    ]
+@dataclass(frozen=True)
+class Outside:
+    """Whom the operator speaks with beside the API server."""
+
+    servers: Servers
+    prometheus: Prometheus
+    webhooks: Webhooks
+
+
+def build(api: Api, store: Store, settings: Settings, outside: Outside) -> list[Controller]:
+    monitors = ModelMonitorController(api, store, settings, outside.servers, outside.prometheus, outside.webhooks)
+    return [*(make(api, store, settings) for make in CONTROLLERS), monitors]

@@ -25,7 +25,7 @@ from mainspring.kube import errors
 from mainspring.kube.client import Api
 from mainspring.kube.store import Store
 from mainspring.plan.common.objects import Object, Ref
-from mainspring.plan.common.plan import Plan
+from mainspring.plan.common.plan import Notice, Plan
 
 WORKERS = 16
 REFUSED_FIRST_SECONDS = 60.0
@@ -51,6 +51,14 @@ class Controller(Protocol):
     def make_plan(self, observed: Any, now: datetime) -> Plan: ...
 
 
+class Outbox(Protocol):
+    """Sends notices beside the reconciling, which never waits for it."""
+
+    def put(self, about: Ref, notices: Iterable[Notice], wake: Callable[[Ref], None]) -> None:
+        """Calls `wake` when it is known what became of one."""
+        ...
+
+
 def utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -62,6 +70,7 @@ class Runner:
         store: Store,
         controllers: Iterable[Controller],
         clock: Callable[[], datetime] = utc_now,
+        outbox: Outbox | None = None,
     ) -> None:
         self.queue: WorkQueue[Ref] = WorkQueue()
         self._store = store
@@ -71,6 +80,7 @@ class Runner:
         self._failures: dict[Ref, int] = {}
         self._refusals: dict[Ref, tuple[int, datetime]] = {}  # how many, and when the next try is due
         self._clock = clock
+        self._outbox = outbox
 
     def enqueue(self, obj: Object) -> None:
         """Called for every change that a watch delivers; must not fail or wait."""
@@ -125,6 +135,8 @@ class Runner:
         now = self._clock()
         plan = controller.make_plan(observed, now)
         result = await self._executor.execute(observed.object, plan, now)
+        if plan.notices and self._outbox is not None:
+            self._outbox.put(key, plan.notices, self.queue.add)
         if result.refused is not None:
             log.warning("%s: refused: %s", key, result.refused)
             return "refused", self._until_next_try(key, now)

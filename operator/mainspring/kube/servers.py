@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from mainspring.api import monitoring
 from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.common import ApiModel
+from mainspring.kube import outgoing
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 MAX_BYTES = 8 * 2**20
@@ -62,15 +63,15 @@ class HttpServers:
                     raise Unsuitable(f"its server has no {path}")
                 if answer.status != 200:
                     raise Silent(f"{path} answers {answer.status}")
-                content = await answer.content.read(MAX_BYTES + 1)
+                content = await outgoing.read(answer, MAX_BYTES)
+        except outgoing.TooLarge as error:
+            raise Silent(f"{path} answers with {error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Silent(f"{path} does not answer: {type(error).__name__}") from error
         return _parsed(content, path, kind)
 
 
 def _parsed(content: bytes, path: str, kind: type[Answer]) -> Answer:
-    if len(content) > MAX_BYTES:
-        raise Silent(f"{path} answers with more than {MAX_BYTES} bytes")
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:

@@ -6,17 +6,24 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import aiohttp
 
 from mainspring.controllers import registry, tenants
+from mainspring.controllers.registry import Outside
+from mainspring.engine import runner as engine
 from mainspring.engine.leader import Leader
 from mainspring.kube import client
+from mainspring.kube.outgoing import Outgoing
+from mainspring.kube.prometheus import HttpPrometheus
 from mainspring.kube.servers import HttpServers
 from mainspring.kube.store import Store
 from mainspring.kube.storeadmin import StoreAdmin
+from mainspring.kube.webhooks import Webhooks
 from mainspring.plan.common.settings import Settings
 from mainspring.wiring import probes, watching, work
 
@@ -77,10 +84,22 @@ async def _work(api: client.Client, settings: Settings, stop: asyncio.Event, pro
     if not await work.before(stop, watching.await_kinds(api)):
         return
     store = Store(registry.INDEXED_LABELS)
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession() as session, _outside(api, settings, session) as outside:
         namespaces = await _tenants(api, store, settings, session)
-        doing = work.Work(api, store, settings, namespaces, HttpServers(session))
+        doing = work.Work(api, store, settings, namespaces, outside)
         await doing.run(progress.synced, partial(_listen, stop), stop)
+
+
+@asynccontextmanager
+async def _outside(api: client.Client, settings: Settings, session: aiohttp.ClientSession) -> AsyncIterator[Outside]:
+    """Our own servers by the one session, addresses that users name by another one, which is more careful."""
+    requests = Outgoing(settings.outgoing_hosts, settings.ca_bundle)
+    webhooks = Webhooks(api, requests, engine.utc_now)
+    try:
+        yield Outside(HttpServers(session), HttpPrometheus(requests), webhooks)
+    finally:
+        await webhooks.close()
+        await requests.close()
 
 
 async def _tenants(

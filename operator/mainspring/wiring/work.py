@@ -11,10 +11,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from mainspring.controllers import registry, tenants
+from mainspring.controllers.registry import Outside
 from mainspring.engine import runner as engine
 from mainspring.engine.informer import OUR_KINDS, Intake
 from mainspring.kube import client
-from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
@@ -29,11 +29,12 @@ log = logging.getLogger("mainspring.work")
 
 class Work:
     def __init__(
-        self, api: client.Client, store: Store, settings: Settings, namespaces: tenants.Tenants, servers: Servers
+        self, api: client.Client, store: Store, settings: Settings, namespaces: tenants.Tenants, outside: Outside
     ) -> None:
         self._settings = settings
         self._namespaces = namespaces
-        self._runner = engine.Runner(api, store, registry.build(api, store, settings, servers))
+        controllers = registry.build(api, store, settings, outside)
+        self._runner = engine.Runner(api, store, controllers, outbox=outside.webhooks)
         self._intake = Intake(store, self._notice)
         self._ours, self._children = watching.build_informers(api, self._intake, settings)
 

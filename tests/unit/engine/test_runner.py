@@ -18,7 +18,7 @@ from mainspring.kube import errors
 from mainspring.kube.store import Store
 from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.objects import Object, Ref
-from mainspring.plan.common.plan import Event, Plan
+from mainspring.plan.common.plan import Event, Notice, Plan
 from tests import builders
 from tests.sim.api import SimApi
 from tests.sim.clock import Clock
@@ -54,6 +54,18 @@ class AnyController:
         return self.plan(observed.object)
 
 
+@dataclass
+class Outbox:
+    """Keeps what it is given, with the writes until then."""
+
+    api: SimApi
+    given: list[tuple[Ref, str, int]] = field(default_factory=list)
+
+    def put(self, about: Ref, notices: Iterable[Notice], wake: Callable[[Ref], None]) -> None:
+        self.given += [(about, notice.key, len(self.api.writes)) for notice in notices]
+        wake(about)
+
+
 class World:
     """An API server with one Model, and a runner whose plans are given."""
 
@@ -62,7 +74,8 @@ class World:
         self.server, self.store = ApiServer(clock), Store()
         self.api = SimApi(self.server)
         self.controller = AnyController(self.store, plan)
-        self.runner = Runner(self.api, self.store, [self.controller], clock.now)
+        self.outbox = Outbox(self.api)
+        self.runner = Runner(self.api, self.store, [self.controller], clock.now, self.outbox)
         self.store.put(self.server.create(builders.model()))
 
     async def outcome(self) -> tuple[str, float | None]:
@@ -97,6 +110,24 @@ async def test_a_plan_is_carried_out_and_the_key_sleeps_as_it_says() -> None:
     assert await world.outcome() == ("wrote", 15)
     assert await world.outcome() == ("unchanged", 15)
     assert objects.condition_is(world.server.get(KEY), "Ready")
+
+
+async def test_notices_go_out_after_the_status_and_their_result_is_looked_at() -> None:
+    world = World(lambda obj: saying(obj, notices=(Notice("k", {}, url="https://a"),)))
+    await world.outcome()
+    writes = [write for write in world.api.writes if write.startswith("status")]
+    assert len(writes) == 1
+    ((about, key, after),) = world.outbox.given
+    assert (about, key) == (KEY, "k")
+    assert after >= world.api.writes.index(writes[0]) + 1
+    assert not world.runner.queue.idle
+
+
+async def test_a_status_that_was_not_written_sends_nothing() -> None:
+    world = World(lambda obj: saying(obj, notices=(Notice("k", {}, url="https://a"),)))
+    world.server.merge(KEY, {"metadata": {"annotations": {"a": "b"}}})
+    assert (await world.outcome())[0] == "conflict"
+    assert world.outbox.given == []
 
 
 async def test_an_object_that_is_gone_costs_nothing() -> None:

@@ -26,6 +26,7 @@
     "MAINSPRING_PRIORITY_CLASS" .Values.priorityClassName
     "MAINSPRING_MONITORING_NAMESPACES" (join "," .Values.monitoring.namespaces)
     "MAINSPRING_SCRAPE_ANNOTATIONS" (empty (include "mainspring.podMonitors.on" .) | ternary "true" "")
+    "MAINSPRING_OUTGOING_HOSTS" (join "," .Values.outgoing.hosts)
     "MAINSPRING_LOG_LEVEL" .Values.operator.logLevel -}}
 {{- with merge (dict) .Values.podEnv (include "mainspring.proxy" . | fromJson) -}}
 {{- $_ := set $variables "MAINSPRING_POD_ENV" (toJson .) -}}

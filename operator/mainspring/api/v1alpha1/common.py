@@ -55,6 +55,7 @@ VERSION_NAME_MAX = 52
 NAME_PATTERN = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DURATION_PATTERN = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$"
 QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
+WEB_URL_PATTERN = r"^https?://[^\s@/?#]+(/[^\s@#]*)?$"
 DIGEST_PATTERN = "^sha256:[0-9a-f]{64}$"
 
 
@@ -76,6 +77,8 @@ Text = Annotated[str, Field(max_length=4096)]
 Sql = Annotated[str, Field(min_length=1, max_length=8192)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 Uri = Annotated[str, Field(min_length=1, max_length=1024)]
+# Without a user: credentials do not belong into an object that everybody may read.
+WebUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=WEB_URL_PATTERN)]
 Image = Annotated[str, Field(min_length=1, max_length=512)]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from mainspring.api.v1alpha1.alerts import ALERT_ENTRIES_MAX, ALERTS_MAX, Alert, AlertEntry
 from mainspring.api.v1alpha1.common import (
     ApiModel,
     Column,
@@ -22,6 +23,7 @@ from mainspring.api.v1alpha1.common import (
     Time,
     TimeZone,
     VersionName,
+    WebUrl,
     unique_by,
     validations,
 )
@@ -132,6 +134,30 @@ class Performance(ApiModel):
     ] = False
 
 
+class Source(StrEnum):
+    DIRECT = "Direct"
+    PROMETHEUS = "Prometheus"
+
+
+class Prometheus(ApiModel):
+    """A Prometheus that scrapes the pods of the service."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "!has(self.labels) || self.labels.all(name, name.matches('^[a-zA-Z_][a-zA-Z0-9_]*$'))",
+                "message": "the names in labels are names of labels in Prometheus: letters, digits and _, and no digit first",
+            },
+        )
+    )
+
+    url: Annotated[WebUrl, Field(description="Where its paths begin, such as http://prometheus.monitoring.svc:9090.")]
+    labels: Annotated[
+        dict[str, ShortText] | None,
+        Field(max_length=16, description="That its series must have beside namespace and pod, such as a cluster."),
+    ] = None
+
+
 class RetrainTrigger(StrEnum):
     PERFORMANCE_DEGRADED = "PerformanceDegraded"
     DRIFT_DETECTED = "DriftDetected"
@@ -197,8 +223,21 @@ class Retrain(ApiModel):
 
 
 class ModelMonitorSpec(ApiModel):
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "!has(self.source) || self.source != 'Prometheus' || has(self.prometheus)",
+                "message": "spec.source Prometheus needs spec.prometheus.url: set it to its address, such as http://prometheus.monitoring.svc:9090",
+            },
+        )
+    )
+
     service: Annotated[Name, Field(description="An InferenceService whose pods run Mainspring's server.")]
     interval: Annotated[Duration, Field(description="How often its pods are read.")] = "30s"
+    source: Annotated[
+        Source, Field(description="Where their counts are read: at the pods, or in a Prometheus that scrapes them.")
+    ] = Source.DIRECT
+    prometheus: Annotated[Prometheus | None, Field(description="With source Prometheus: which one.")] = None
     window: Annotated[Window, Field(description="What is judged at a time.")] = Window()
     season: Annotated[
         Duration,
@@ -208,6 +247,10 @@ class ModelMonitorSpec(ApiModel):
     quality: Annotated[Quality, Field(description="Defects of inputs.")] = Quality()
     performance: Annotated[Performance | None, Field(description="Measured quality of predictions.")] = None
     retrain: Annotated[Retrain | None, Field(description="What to do when it is needed.")] = None
+    alerts: Annotated[
+        list[Alert] | None,
+        Field(max_length=ALERTS_MAX, json_schema_extra=unique_by("name"), description="Who is told of what."),
+    ] = None
     suspend: Annotated[bool, Field(description="Read nothing and start nothing.")] = False
 
 
@@ -327,6 +370,10 @@ class ModelMonitorStatus(StatusBase):
     ] = None
     last_schedule_time: Annotated[
         Time | None, Field(description="The tick of the schedule that was answered last.")
+    ] = None
+    alerts: Annotated[
+        list[AlertEntry] | None,
+        Field(max_length=ALERT_ENTRIES_MAX, description="What was told, and what is still to be told."),
     ] = None
     need: Annotated[Need | None, Field(description="Open while the model should be trained anew.")] = None
     last_need: Annotated[EndedNeed | None, Field(description="The need before, which is over.")] = None

@@ -61,10 +61,11 @@ def build_conditions(
 ) -> list[dict[str, Any]]:
     """The list for `status.conditions`; a condition whose status did not change keeps its transition time."""
     wanted = (*verdict.conditions(), *extra)
-    return [_condition(owner, item, now) for item in wanted]
+    return [build_condition(owner, item, now) for item in wanted]
 
 
-def _condition(owner: Object, item: Condition, now: datetime) -> dict[str, Any]:
+def build_condition(owner: Object, item: Condition, now: datetime) -> dict[str, Any]:
+    """One of `status.conditions`; its transition time stays while its status does."""
     before = objects.condition(owner, item.type)
     unchanged = before is not None and before.get("status") == item.status
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from mainspring.api.v1alpha1.common import FIELD_MANAGER
@@ -33,6 +34,34 @@ class Patch:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something to tell somebody outside the cluster, sent after the status was written, and without waiting for it.
+
+    What became of it is told to the controller's next `observe`. `key` names the notice: sent twice, it is the same one.
+    `url` is where to, or else the Secret of the namespace has it under `url_key`; `path` comes behind it.
+    `attempted_at` is the last time that is known: what became of it since is to be looked at before it is sent again.
+    """
+
+    key: str
+    body: Any  # JSON
+    url: str | None = None
+    url_key: str | None = None
+    path: str = ""
+    attempted_at: str = ""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of a notice. `final`: nobody will ever take it so. `error` holds neither address nor answer."""
+
+    at: datetime
+    taken: bool
+    final: bool = False
+    error: str = ""
+    retry_after: float = 0.0  # seconds, as the receiver asks
+
+
+@dataclass(frozen=True)
 class Plan:
     """`status_first`: the status holds a one-time decision (a number, a champion) that must be written before its effects."""
 
@@ -42,6 +71,7 @@ class Plan:
     status: Mapping[str, Any] | None = None
     status_first: bool = False
     events: tuple[Event, ...] = ()
+    notices: tuple[Notice, ...] = ()
     requeue_after: float | None = None  # seconds
 
 

@@ -21,6 +21,7 @@ from mainspring.plan.common.settings import Settings
 ARTIFACTS_SECRET = "mainspring-artifacts"
 FEEDBACK_SECRET = "mainspring-feedback"
 FEEDBACK_SECRET_KEY = "key"
+ALERTS_SECRET = "mainspring-alerts"  # of users: addresses of webhooks, by key
 CA_CONFIG_MAP = "mainspring-ca"
 CA_DIR = "/etc/mainspring/ca"
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"

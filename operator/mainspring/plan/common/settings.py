@@ -27,6 +27,7 @@ SETTINGS_ENV = {
     "priority_class": "MAINSPRING_PRIORITY_CLASS",
     "monitoring_namespaces": "MAINSPRING_MONITORING_NAMESPACES",  # comma-separated
     "scrape_annotations": "MAINSPRING_SCRAPE_ANNOTATIONS",  # "true": serving pods say how Prometheus finds them
+    "outgoing_hosts": "MAINSPRING_OUTGOING_HOSTS",  # comma-separated patterns; empty: all
     "service_account_annotations": "MAINSPRING_SERVICE_ACCOUNT_ANNOTATIONS",  # JSON object, on every ServiceAccount we make
 }
 
@@ -53,6 +54,7 @@ class Settings:
     priority_class: str = ""
     monitoring_namespaces: tuple[str, ...] = ()
     scrape_annotations: bool = False
+    outgoing_hosts: tuple[str, ...] = ()
     service_account_annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -89,7 +91,7 @@ def from_env(env: Mapping[str, str]) -> Settings:
 
 
 def _parse(name: str, variable: str, raw: str) -> Any:
-    if name in {"watch_namespaces", "image_pull_secrets", "monitoring_namespaces"}:
+    if name in {"watch_namespaces", "image_pull_secrets", "monitoring_namespaces", "outgoing_hosts"}:
         return tuple(part.strip() for part in raw.split(",") if part.strip())
     if name in {"pod_env", "service_account_annotations"}:
         return _parse_map(variable, raw)

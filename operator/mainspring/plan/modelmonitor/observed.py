@@ -9,6 +9,7 @@ from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object
+from mainspring.plan.common.plan import Delivery
 from mainspring.plan.common.settings import Settings
 from mainspring.plan.modelmonitor.state import State
 
@@ -18,7 +19,8 @@ class Reading:
     """What the pods of the served version said just now, by pod.
 
     `gone` is what servers said last that are there no longer. `silent` names those that did not answer, with why;
-    `unsuitable` is why no pod can be read at all, in one word and a sentence.
+    `unsuitable` is why no pod can be read at all, in one word and a sentence; `waiting` what is waited for until then.
+    `note` is what is missing from it for good.
     """
 
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
@@ -27,6 +29,8 @@ class Reading:
     leaving: bool = False  # pods are on their way out, and say more until they are
     reference: Reference | None = None
     unsuitable: tuple[str, str] | None = None
+    waiting: tuple[str, str] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,4 @@ class Observed:
     runs: tuple[Object, ...] = ()  # started by this monitor, oldest first
     reading: Reading = Reading()
     labelled: Labelled = Labelled()
+    deliveries: Mapping[str, Delivery] = field(default_factory=dict)  # what became of notices, by key

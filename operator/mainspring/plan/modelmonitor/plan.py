@@ -20,7 +20,7 @@ from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.modelmonitor import baseline, builders, evaluation, history, labelling, retraining, windows
+from mainspring.plan.modelmonitor import alerts, baseline, builders, evaluation, history, labelling, retraining, windows
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
 from mainspring.plan.modelmonitor.labelling import Labelling
@@ -47,6 +47,10 @@ class _Step:
 
 
 def make_plan(observed: Observed, now: datetime) -> Plan:
+    return alerts.with_alerts(observed, _make_plan(observed, now), now)
+
+
+def _make_plan(observed: Observed, now: datetime) -> Plan:
     if objects.is_deleting(observed.object):
         return NOTHING
     interval = objects.parse_duration(observed.spec.interval).total_seconds()
@@ -79,6 +83,8 @@ def _problem(observed: Observed) -> Verdict | None:
         )
     if observed.reading.unsuitable:
         return conditions.stalled(*observed.reading.unsuitable)
+    if observed.reading.waiting:
+        return conditions.reconciling(*observed.reading.waiting)
     if observed.reading.reference is None:
         why = "; ".join(f"{pod}: {text}" for pod, text in sorted(observed.reading.silent.items()))
         return conditions.reconciling(
@@ -213,6 +219,8 @@ def _verdict(step: _Step) -> Verdict:
         pods += f", {len(reading.silent)} do not answer ({silent})"
     if step.read.contradicted:
         pods += f"; {'; '.join(step.read.contradicted[:3])}"
+    if reading.note:
+        pods += f"; {reading.note}"
     return conditions.ready("Watching", pods)
 
 

@@ -55,6 +55,7 @@ class State(ApiModel):
     version: str
     digest: str
     opened: str
+    begun: str = ""  # when watching began, of servers that served before
     number: int = 0  # windows that were closed since the monitor was made
     lost: int = 0  # rows at most that servers took with them, since the monitor was made
     seen: dict[str, Snapshot] = Field(default_factory=dict)

@@ -49,6 +49,7 @@ def begin(
         version=version,
         digest=digest,
         opened=objects.format_time(now),
+        begun="" if before and before.version != version else objects.format_time(now),
         number=before.number if before else 0,
         lost=before.lost if before else 0,
         follows=before is not None and (before.follows or before.version != version),
@@ -59,7 +60,7 @@ def begin(
 def advance(state: State, reading: Reading, spec: ModelMonitorSpec, now: datetime) -> Read:
     """Everything that is counted in other bins than the state's is left out; the next version begins anew."""
     answers = _of(state.digest, {**reading.gone, **reading.snapshots}, spec.drift.exclude or ())
-    part, wrong = _counted(state.seen, answers)
+    part, wrong = _counted({**_begun_before(state, answers), **state.seen}, answers)
     total = _together(state.counts, part)
     seen = {name: found for name, found in (state.seen | answers).items() if name not in reading.gone}
     lost = state.lost + _lost(state, total, reading, spec, now)
@@ -69,6 +70,15 @@ def advance(state: State, reading: Reading, spec: ModelMonitorSpec, now: datetim
         return Read(current if changed else state, changed, contradicted=wrong)
     opened = current.model_copy(update={"counts": None, "opened": closed.end, "number": closed.number})
     return Read(opened, True, closed, wrong)
+
+
+def _begun_before(state: State, answers: Mapping[str, Snapshot]) -> dict[str, Snapshot]:
+    """Servers that are older than the watching and were not read when it began: what they have counted is not new."""
+    return {
+        name: found
+        for name, found in answers.items()
+        if state.begun and found.started and objects.parse_time(found.started) < objects.parse_time(state.begun)
+    }
 
 
 def _of(digest: str, snapshots: Mapping[str, Snapshot], exclude: Collection[str]) -> dict[str, Snapshot]:

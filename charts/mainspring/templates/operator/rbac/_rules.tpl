@@ -140,6 +140,14 @@
   resourceNames:
     - mainspring-artifacts
     - mainspring-feedback
+- apiGroups:
+    - ''
+  resources:
+    - secrets
+  verbs:
+    - get
+  resourceNames:
+    - mainspring-alerts
 {{- end }}
 
 {{- define "mainspring.rules.own" -}}

@@ -12,6 +12,7 @@ from mainspring_runtime.serve.monitoring.feedback import Feedback, Refusal
 
 ERRORS = ("absolute", "squared", "fourth")
 LABEL_SUMS = ("labels", "labels_squared")
+MOMENTS = ("third", "fourth", "squared_errors_labels", "squared_errors_labels_squared")
 
 ByVersion = Mapping[tuple[str, str], wire.FeedbackCounts]  # by model and version
 
@@ -56,12 +57,18 @@ def _classes(by_version: ByVersion, names: Sequence[str]) -> Iterable[Metric]:
 def _errors(by_version: ByVersion) -> Iterable[Metric]:
     text = "Sums of powers of prediction minus label."
     yield families.counter("mainspring_feedback_error", text, ("sum",), _sums(by_version, ERRORS))
-    text = "Sums of labels and of their squares."
-    yield families.gauge("mainspring_feedback_label_sum", text, ("sum",), _sums(by_version, LABEL_SUMS))
+    text = "Sums of labels, of their powers, and of their products with squared errors."
+    sums = {**_sums(by_version, LABEL_SUMS), **_moments(by_version)}
+    yield families.gauge("mainspring_feedback_label_sum", text, ("sum",), sums)
 
 
 def _sums(by_version: ByVersion, names: Iterable[str]) -> Values:
     return {(*of, name): getattr(counts.errors, name) for of, counts in by_version.items() for name in names}
+
+
+def _moments(by_version: ByVersion) -> Values:
+    counted = {of: counts.errors.moments for of, counts in by_version.items() if counts.errors is not None}
+    return {(*of, name): getattr(sums, name) for of, sums in counted.items() if sums is not None for name in MOMENTS}
 
 
 def _scores(own: tuple[str, str], counts: wire.FeedbackCounts, bins: list[str]) -> Iterable[Metric]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +16,6 @@ from mainspring_runtime.serve.monitoring import wire
 from mainspring_runtime.serve.monitoring.counters import Counters
 from mainspring_runtime.serve.monitoring.feedback import Feedback
 from mainspring_runtime.serve.monitoring.profile import Profile
-
-EPOCH_BYTES = 8
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +36,18 @@ class Monitor:
 
     def __init__(self) -> None:
         self.watched: Watched | None = None
-        self.epoch = secrets.token_hex(EPOCH_BYTES)
-        self.started = datetime.now(UTC).isoformat(timespec="seconds")
+        # To the microsecond: the epoch. A number, because Prometheus carries it as the value of a series.
+        self.started_seconds = round(time.time(), 6)
+        self.epoch = f"{self.started_seconds:.6f}"
+        self.started = datetime.fromtimestamp(self.started_seconds, UTC).isoformat(timespec="seconds")
         self._asked = False
         self._final = False
         self._told = asyncio.Event()
+
+    @property
+    def final(self) -> bool:
+        """Nobody is answered any more, and counts do not change."""
+        return self._final
 
     def reference(self) -> bytes:
         """The answer to `GET /monitor/reference`. Raises `RequestError` 503 while the model loads."""
