@@ -236,6 +236,7 @@ async def test_the_reference_is_that_of_the_server(world: World) -> None:
         expected.task,
         expected.classes,
     )
+    assert found.key == expected.key == "visit"
     assert [c.name for c in found.columns] == sorted(c.name for c in expected.columns)
     assert found.prediction is not None
     assert expected.prediction is not None

@@ -140,6 +140,7 @@ NOT_HERE = {
     "mainspring_feedback_error_total",  # of regressions
     "mainspring_feedback_label_sum",
     "mainspring_api_requests_total",
+    "mainspring_notices_total",  # of monitors with alerts
     "mainspring_payload_rows_total",  # of servers with a payload log
     "mainspring_payload_parts_total",
     "mainspring_payload_failures_total",

@@ -33,7 +33,7 @@ PREFIX = "mainspring_"
 NAME = "__name__"
 # Labels of the server's own; all others are those that Prometheus gave the target.
 COUNTED_BY = ("model", "version", "feature", "bin", "predicted", "actual", "outcome", "sum", "kind")
-TOLD_BY = ("rows_of", "reason", "digest", "task", "output", "source", "positive", "threshold")
+TOLD_BY = ("rows_of", "reason", "digest", "task", "output", "source", "positive", "threshold", "key")
 OWN_LABELS = frozenset({*COUNTED_BY, *TOLD_BY, NAME, SAMPLED})
 _OTHERS = re.compile(r"\(+others\)+")
 _INTERVAL = re.compile(r"[\[(](.+), (.+)\)")
@@ -261,6 +261,7 @@ def reference(target: Target) -> Reference:
         prediction=_watched(target),
         task=cast(Literal["Classification", "Regression"] | None, info.get("task")),
         classes=classes or None,
+        key=info.get("key"),
     )
 
 

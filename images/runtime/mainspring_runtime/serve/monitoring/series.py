@@ -34,7 +34,7 @@ INFO = (
     "1; rows_of says which rows are the reference and reason why nothing but rows is counted; digest names the bins, "
     "and the others say what is predicted and which output is watched."
 )
-INFO_LABELS = ("rows_of", "reason", "digest", "task", "output", "source", "positive", "threshold")
+INFO_LABELS = ("rows_of", "reason", "digest", "task", "output", "source", "positive", "threshold", "key")
 SUMS = ("rows", "predicted", "positives")  # of the calibration
 COERCED = "Values that came in another datatype and were converted without loss."
 
@@ -194,7 +194,7 @@ def _info(reference: wire.Reference) -> tuple[str, ...]:
     watched = (prediction.output, prediction.source, prediction.positive) if prediction else ("", "", "")
     threshold = "" if prediction is None or prediction.threshold is None else repr(prediction.threshold)
     reason = (reference.reason or "")[:MAX_REASON_CHARACTERS]
-    facts = (reference.rows_of, reason, reference.digest, reference.task, *watched, threshold)
+    facts = (reference.rows_of, reason, reference.digest, reference.task, *watched, threshold, reference.key)
     return tuple(fact or "" for fact in facts)
 
 
