@@ -35,7 +35,7 @@ from tests.unit.runtime.serve import artifact, process
 from tests.unit.runtime.serve.artifact import Version
 from tests.unit.runtime.train import prepared_data
 
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS = 60.0
 SELECTION = Selection("lab", "tumours-0123abcd", "tumours", "3", {"cluster": "a"})
 PODS = ("tumours-0123abcd-x-1", "tumours-0123abcd-x-2")
 MONITOR = Ref("ModelMonitor", "lab", "tumours")
@@ -152,7 +152,7 @@ def configuration(pods: Pods) -> dict[str, Any]:
         {"targets": [f"127.0.0.1:{internal}"], "labels": {"namespace": "lab", "pod": pod, "cluster": "a"}}
         for pod, (_, internal) in pods.ports.items()
     ]
-    often = {"scrape_interval": "200ms", "scrape_timeout": "200ms"}
+    often = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     return {"scrape_configs": [{"job_name": job, "static_configs": targets, **often} for job in ("pods", "twice")]}
 
 
