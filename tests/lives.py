@@ -23,7 +23,7 @@ from mainspring.api.monitoring import (
     ReferencePrediction,
     Snapshot,
 )
-from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Need
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.modelmonitor import builders as made
@@ -107,26 +107,31 @@ class Life:
 
     def retrain(self, outcome: str, message: str, rows: int = 640) -> Life:
         """A TrainingRun with its end; a promoted version is served from now on."""
-        version = builders.dataset_version(f"data {len(self.runs)}")
-        asked = ModelMonitorSpec.model_validate(self.monitor["spec"]).retrain
-        assert asked is not None
-        since = objects.format_time(self.at - timedelta(minutes=30))
-        champion = f"tumours-v{self.version}"
-        need = Need(reason="PerformanceDegraded", message=message, since=since, champion=champion)
-        run = made.build_run(self.monitor, asked, need, version, rows)
         number = len(self.versions) + 1
-        finished = {} if outcome == "Running" else {"mainspring.dev/finished": "Succeeded"}
-        run["metadata"]["annotations"] |= {**finished} if outcome != "Failed" else {"mainspring.dev/finished": "Failed"}
-        status = {"modelVersion": f"tumours-v{number}"} if outcome in ("Promoted", "Rejected") else {}
-        stored = builders.stored(run, status, created=objects.format_time(self.at))
-        stored["metadata"]["annotations"] = run["metadata"]["annotations"]
-        self.runs.append(stored)
-        if status:
+        made_a_version = outcome in ("Promoted", "Rejected")
+        status = {"modelVersion": f"tumours-v{number}"} if made_a_version else {}
+        self.runs.append(self._run(outcome, message, rows, status))
+        if made_a_version:
             self.versions.append(_version(number, self.at, outcome))
         if outcome == "Promoted":
             self.version, self.total = number, None
         self._step(None)
         return self
+
+    def _run(self, outcome: str, message: str, rows: int, status: Mapping[str, Any]) -> dict[str, Any]:
+        number = len(self.runs) + 1
+        dataset = {"name": "tumours", "version": objects.name(builders.dataset_version(f"data {number}"))}
+        notes = {
+            "retrain-reason": "PerformanceDegraded",
+            "retrain-message": message,
+            "retrain-need": objects.format_time(self.at - timedelta(minutes=30)),
+            "retrain-champion": f"tumours-v{self.version}",
+            "retrain-new-rows": str(rows),
+            "retrain-number": str(number),
+            "finished": "Failed" if outcome == "Failed" else "Succeeded",
+        }
+        run = builders.run(f"tumours-{number}", dataset=dataset)
+        return builders.stored(run, status, annotations=notes, created=objects.format_time(self.at))
 
     def relearn(self, change: Callable[[str, list[float]], list[float]]) -> Life:
         """The reference of the next version knows the change."""

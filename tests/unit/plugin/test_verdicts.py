@@ -74,7 +74,14 @@ def test_broken_inputs_are_named_before_drift() -> None:
 
 def test_a_model_without_measured_quality_is_not_called_good() -> None:
     report = build.build_report(Life(spec={"performance": None}).go(4).sources())
+    assert report.tone is Tone.UNKNOWN
     assert "is not measured" in report.verdict
+
+
+def test_drift_that_nobody_can_judge_yet_is_not_called_none() -> None:
+    report = build.build_report(Life(spec={"drift": {"baseline": "SamePhase"}}).go(3).sources())
+    assert (report.tone, report.windows[-1].moved) == (Tone.UNKNOWN, {})
+    assert report.verdict.startswith("Whether requests have changed is not known: waits for a full season")
 
 
 def test_what_changed_begins_with_what_matters_most(tell: Tell) -> None:

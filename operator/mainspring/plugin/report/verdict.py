@@ -110,8 +110,16 @@ def _too_few(case: _Case) -> tuple[Tone, str] | None:
     return Tone.UNKNOWN, f"There are too few requests to judge: {case.message('DataSufficient')}."
 
 
+def _drift_unknown(case: _Case) -> tuple[Tone, str] | None:
+    if case.holds("DriftDetected", "False"):
+        return None
+    why = case.message("DriftDetected") or "the monitor does not say"
+    return Tone.UNKNOWN, f"Whether requests have changed is not known: {why}; {_quality(case)}."
+
+
 def _quality_unknown(case: _Case) -> tuple[Tone, str] | None:
-    if case.spec.performance is None or case.holds("PerformanceDegraded", "False"):
+    """Also when nobody measures it: no drift does not make a model good."""
+    if case.spec.performance is not None and case.holds("PerformanceDegraded", "False"):
         return None
     return Tone.UNKNOWN, f"No drift is seen, but whether the model is good enough is not known: {_quality(case)}."
 
@@ -135,6 +143,7 @@ RULES = (
     _broken_inputs,
     _drifted,
     _too_few,
+    _drift_unknown,
     _quality_unknown,
     _recovered,
     _well,
