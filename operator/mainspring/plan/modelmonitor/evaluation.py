@@ -30,6 +30,7 @@ from mainspring.plan.statistics.drift import FeatureDrift
 from mainspring.plan.statistics.quality import Finding
 
 SHORT_CHARACTERS = 256
+PREDICTION = "prediction"
 SHOWN = 3  # features and defects that a message names
 
 
@@ -70,14 +71,13 @@ def evaluate(
     moved = () if learning else _drift(spec, after, closed, expected)
     lasting = None if learning or not full else _lasting(spec, after, whole, reference)
     evidence, recovered = _evidence(lasting, measured if told.covers else None)
-    streaks = {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
     shown = [v for v in moved if v.degrees]
     return Evaluation(
-        state=after.model_copy(update={"streaks": streaks}),
+        state=after.model_copy(update={"streaks": _streaks(moved)}) if closed.enough else after,
         moved=moved,
         expected=expected,
         findings=findings,
-        features=tuple(_feature(v) for v in drift.worst(shown, FEATURES_MAX)),
+        features=_features(drift.worst(shown, FEATURES_MAX)),
         drifted=sum(v.drifted for v in moved),
         performance=_performance_status(spec.performance, told, closed.counts, reference, measured),
         conditions=(
@@ -141,9 +141,20 @@ def _evidence(
     return evidence, frozenset(recovered)
 
 
-def _feature(verdict: FeatureDrift) -> FeatureStatus:
+def _streaks(moved: tuple[FeatureDrift, ...]) -> dict[str, Streak]:
+    return {name: Streak(since=s.since, windows=s.windows) for name, s in drift.streaks_of(moved).items()}
+
+
+def _features(worst: list[FeatureDrift]) -> tuple[FeatureStatus, ...]:
+    """Names are the keys of the list, so the prediction makes room for a feature that is called so."""
+    is_taken = any(verdict.name == PREDICTION for verdict in worst)
+    prediction = f"{PREDICTION} (output)" if is_taken else PREDICTION
+    return tuple(_feature(verdict, verdict.name or prediction) for verdict in worst)
+
+
+def _feature(verdict: FeatureDrift, name: str) -> FeatureStatus:
     return FeatureStatus(
-        name=verdict.name or "prediction",
+        name=name,
         psi=round(verdict.psi, 4),
         threshold=round(verdict.threshold, 4),
         p_value=float(f"{verdict.adjusted_p:.3g}"),
