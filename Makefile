@@ -56,7 +56,7 @@ demo-loop: install ## Let the world change, and watch the loop close by itself (
 demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
-.PHONY: generate verify unit apiserver e2e bench test
+.PHONY: generate verify unit runtime apiserver e2e bench test
 generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
@@ -67,8 +67,11 @@ verify: venv ## Check generated files, lint, imports and types
 	@$(VENV)/bin/lint-imports --no-cache >/dev/null || $(VENV)/bin/lint-imports --no-cache
 	@$(VENV)/bin/mypy operator/mainspring images/runtime/mainspring_runtime tests/cluster tests/demo
 
-unit: venv ## Unit, property and simulation tests (under 2 minutes)
-	@$(PYTEST) tests/unit tests/sim -n 2 -q
+unit: venv ## Unit, property and simulation tests of the operator (under 2 minutes)
+	@$(PYTEST) tests/unit tests/sim --ignore tests/unit/runtime -n 2 -q
+
+runtime: venv ## Unit tests of what runs in the pods: data, training, serving (about 2 minutes)
+	@$(PYTEST) tests/unit/runtime -n 2 -q
 
 apiserver: programs ## Tests against a real API server, S3 store, Prometheus and browser, and of the chart
 	@$(PYTEST) tests/apiserver tests/chart tests/prometheus tests/store tests/wiring tests/browser -q
@@ -79,4 +82,4 @@ e2e: install ## User journeys on the cluster
 bench: venv ## Benchmarks, as ratios side by side
 	@$(PY) -m tests.bench
 
-test: verify unit apiserver e2e ## Everything that CI runs
+test: verify unit runtime apiserver e2e ## Everything that CI runs

@@ -30,6 +30,7 @@ The loop closed by itself. What to look at next:
   kubectl get events -n closed-loop --sort-by=.lastTimestamp
   kubectl get trainingruns,modelversions -n closed-loop
   kubectl logs -n closed-loop deployment/world -f         what the world sees
+  pip install '.[cli]' && kubectl mainspring report mon/machines -n closed-loop -o html --output-file machines.html
 """
 
 Stage = tuple[str, Callable[[Json], bool]]

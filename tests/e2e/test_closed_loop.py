@@ -4,6 +4,8 @@ recovers. The operator is killed ten times on the way, and it makes no differenc
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from tests.cluster import wait
-from tests.demo import closed_loop
+from tests.demo import closed_loop, release
 from tests.e2e.conftest import SpaceMaker
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.space import STEP_SECONDS, Space
@@ -85,9 +87,21 @@ def test_quality_recovers_with_nobody_typing_however_often_the_operator_dies(
     until(space, mishaps, "DriftDetected", "False", "NoDrift", 4 * STEP_SECONDS)
     space.until(mishaps.during(lambda: None if mishaps.kills == KILLS else f"{KILLS} kills"), 4 * STEP_SECONDS)
     assert_retrained_once(space)
+    report = read_report(space)
+    assert "The model recovered: since machines-v" in report, report
     # From the first answer on, no request has failed.
     (world,) = space.api.list("Pod", space.name, labelSelector="app=world")
     assert "request failed" not in space.api.log(world, "world")
+
+
+def read_report(space: Space) -> str:
+    """As a user reads it: by the command line, with a kubeconfig."""
+    words = ["report", "mon/machines", "-n", space.name, "-o", "text"]
+    program = "from mainspring.plugin.main import main; raise SystemExit(main())"
+    called = [sys.executable, "-c", program, *words]
+    done = subprocess.run(called, env=release.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def assert_retrained_once(space: Space) -> None:
