@@ -108,7 +108,7 @@ def running(directory: Path) -> Iterator[Page]:
         yield page
         socket.close()
     finally:
-        # Its helpers are of the same process group; the program itself is a script that starts the browser.
+        # Its child processes are of the same process group; the program itself is a script that starts the browser.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
