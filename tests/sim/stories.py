@@ -147,3 +147,10 @@ STORIES: dict[str, tuple[Step, ...]] = {
     "data that is not needed goes": (edit("Dataset", "tumours", retain=1), new_data, third_data),
     "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),
 }
+
+
+def change(sim: Simulation) -> None:
+    """The world changes; new data tells of it, and whoever learns from that knows it."""
+    sim.workloads.traffic.change(sim.server)
+    sim.workloads.traffic.versions_that_know.add("tumours-v2")
+    sim.workloads.runtime.content["tumours"] = "2"

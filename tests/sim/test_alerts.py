@@ -34,12 +34,6 @@ def sim() -> Iterator[Simulation]:
     found.close()
 
 
-def change(sim: Simulation) -> None:
-    sim.workloads.traffic.change(sim.server)
-    sim.workloads.traffic.versions_that_know.add("tumours-v2")
-    sim.workloads.runtime.content["tumours"] = "2"
-
-
 def taken(sim: Simulation) -> list[tuple[str, str]]:
     """What the receivers took, in order: event and state."""
     return [(p.body["event"], p.body["state"]) for p in sim.workloads.traffic.inbox if p.status == 200]
@@ -62,7 +56,7 @@ STORY = {
 def test_the_whole_story_is_told_once(sim: Simulation) -> None:
     assert taken(sim) == []
     assert delivered(sim) == ("True", "Delivered")
-    change(sim)
+    stories.change(sim)
     sim.advance(1500)
     assert set(taken(sim)) == STORY
     assert set(Counter(taken(sim)).values()) == {1}
@@ -87,7 +81,7 @@ def test_killed_after_every_write_everything_is_told_under_the_same_keys(sim: Si
         if write.startswith("status ModelMonitor") or "TrainingRun" in write:
             clusters.append((write, sim.freeze()))
 
-    change(sim)
+    stories.change(sim)
     sim.operator.api.after_write = remember
     sim.advance(1200)
     assert len(clusters) > 10
@@ -110,7 +104,7 @@ def test_killed_after_every_write_everything_is_told_under_the_same_keys(sim: Si
 
 def test_a_webhook_that_is_down_holds_nothing_up_and_is_told_later(sim: Simulation) -> None:
     sim.workloads.traffic.receivers[PAGER] = 503
-    change(sim)
+    stories.change(sim)
     sim.advance(900)
     assert sim.status("InferenceService", "tumours")["stableVersion"] == "tumours-v2"
     assert delivered(sim) == ("Unknown", "Retrying")
@@ -189,7 +183,7 @@ def test_the_address_comes_from_the_secret_and_a_missing_one_is_named(sim: Simul
 
 def test_runs_of_before_are_no_news_for_a_new_alert(sim: Simulation) -> None:
     sim.edit("ModelMonitor", "tumours", alerts=None)
-    change(sim)
+    stories.change(sim)
     sim.advance(1500)
     assert len(sim.status("ModelMonitor", "tumours")["retrains"]) == 1
     assert sim.condition("ModelMonitor", "tumours", "AlertsDelivered") == ("", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,17 +18,16 @@ PERFORMANCE = builders.monitor()["spec"]["performance"]
 LABELS = {"dataset": "tumours", "key": "patient", "delay": "90s", "every": "60s"}
 JOINS = "tumours-labels-*"
 
+Serving = Callable[[], Simulation]
 Watch = Callable[..., Simulation]
 
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
+def watch(serving: Serving) -> Watch:
     """Makes clusters with a service that logs payloads and is watched by a monitor with these labels."""
-    made: list[Simulation] = []
 
     def begin(seconds: float = 600, logs: bool = True, **labels: Any) -> Simulation:
-        sim = stories.served()
-        made.append(sim)
+        sim = serving()
         sim.workloads.traffic.silent_users = True
         if logs:
             sim.edit("InferenceService", "tumours", payloadLog={"sampleRate": 0.1})
@@ -36,15 +35,7 @@ def watch() -> Iterator[Watch]:
         sim.advance(seconds)
         return sim
 
-    yield begin
-    for sim in made:
-        sim.close()
-
-
-def change(sim: Simulation) -> None:
-    sim.workloads.traffic.change(sim.server)
-    sim.workloads.traffic.versions_that_know.add("tumours-v2")
-    sim.workloads.runtime.content["tumours"] = "2"
+    return begin
 
 
 def said(sim: Simulation, condition: str = "LabelsJoined") -> tuple[str, str]:
@@ -86,7 +77,7 @@ def test_each_step_is_joined_once_and_old_jobs_go(watch: Watch) -> None:
 
 def test_the_loop_closes_by_itself(watch: Watch) -> None:
     sim = watch()
-    change(sim)
+    stories.change(sim)
     sim.advance(1500)
     assert sim.status("Model", "tumours")["champion"] == "tumours-v2"
     assert sim.status("InferenceService", "tumours")["stableVersion"] == "tumours-v2"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,38 +16,26 @@ from tests.sim import stories
 from tests.sim.simulation import Simulation, Snapshot
 from tests.sim.workloads import HANGS
 
+Serving = Callable[[], Simulation]
 Watch = Callable[..., Simulation]
 
 
 @pytest.fixture
-def served() -> Iterator[Simulation]:
-    sim = stories.served()
-    yield sim
-    sim.close()
+def served(serving: Serving) -> Simulation:
+    return serving()
 
 
 @pytest.fixture
-def watched() -> Iterator[Watch]:
+def watched(serving: Serving) -> Watch:
     """Makes clusters with a service that is watched, and has been for ten minutes."""
-    made: list[Simulation] = []
 
     def watch(**spec: Any) -> Simulation:
-        sim = stories.served()
-        made.append(sim)
+        sim = serving()
         sim.apply(builders.monitor(**spec))
         sim.advance(600)
         return sim
 
-    yield watch
-    for sim in made:
-        sim.close()
-
-
-def change(sim: Simulation) -> None:
-    """The world changes; new data tells of it, and whoever learns from that knows it."""
-    sim.workloads.traffic.change(sim.server)
-    sim.workloads.traffic.versions_that_know.add("tumours-v2")
-    sim.workloads.runtime.content["tumours"] = "2"
+    return watch
 
 
 def said(sim: Simulation, condition: str) -> tuple[str, str]:
@@ -79,7 +67,7 @@ def test_while_nothing_changes_nothing_is_done(watched: Watch) -> None:
 def test_the_loop_closes_by_itself(watched: Watch) -> None:
     sim = watched()
     sim.workloads.rule("tumours-*-train-*", HANGS)
-    change(sim)
+    stories.change(sim)
     sim.advance(300)
     assert said(sim, "DriftDetected")[0] == "True"
     assert "radius" in sim.message("ModelMonitor", "tumours", "DriftDetected")
@@ -124,7 +112,7 @@ def test_nothing_is_retrained_without_new_data(watched: Watch) -> None:
 
 def test_a_version_that_is_no_better_is_not_served_and_the_same_data_is_not_tried_again(watched: Watch) -> None:
     sim = watched()
-    change(sim)
+    stories.change(sim)
     sim.workloads.runtime.better["tumours-v2"] = -0.2
     sim.advance(3600)
     assert sim.status("Model", "tumours")["champion"] == "tumours-v1"
@@ -136,7 +124,7 @@ def test_a_version_that_is_no_better_is_not_served_and_the_same_data_is_not_trie
 
 def test_drift_alone_does_not_retrain(watched: Watch) -> None:
     sim = watched(performance=None)
-    change(sim)
+    stories.change(sim)
     sim.advance(1800)
     assert said(sim, "DriftDetected")[0] == "True"
     assert said(sim, "RetrainTriggered") == ("False", "NotNeeded")
@@ -145,7 +133,7 @@ def test_drift_alone_does_not_retrain(watched: Watch) -> None:
 def test_drift_retrains_when_it_is_asked_to(watched: Watch) -> None:
     asked = builders.monitor()["spec"]["retrain"]
     sim = watched(performance=None, retrain={**asked, "triggers": ["DriftDetected"]})
-    change(sim)
+    stories.change(sim)
     sim.advance(1800)
     assert sim.status("Model", "tumours")["champion"] == "tumours-v2"
     assert sim.status("ModelMonitor", "tumours")["retrains"][0]["reason"] == "DriftDetected"
@@ -154,7 +142,7 @@ def test_drift_retrains_when_it_is_asked_to(watched: Watch) -> None:
 def test_after_a_promotion_the_first_season_that_was_well_is_what_windows_are_compared_with(watched: Watch) -> None:
     sim = watched()
     sim.workloads.traffic.mixed = True
-    change(sim)
+    stories.change(sim)
     seen: list[tuple[str, bool]] = []
     for _ in range(40):
         sim.advance(30)
@@ -336,7 +324,7 @@ def test_killed_after_every_write_it_retrains_exactly_once(watched: Watch) -> No
         if " Event " not in write:
             clusters.append((write, sim.freeze()))
 
-    change(sim)
+    stories.change(sim)
     sim.operator.api.after_write = remember
     sim.advance(900)
     assert any(write.startswith("create TrainingRun") for write, _ in clusters), [write for write, _ in clusters]

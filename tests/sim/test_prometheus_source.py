@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,32 +15,23 @@ from tests.sim.simulation import Simulation
 from tests.sim.traffic import ROWS_PER_SECOND
 from tests.sim.workloads import HANGS
 
+Serving = Callable[[], Simulation]
 Watch = Callable[..., Simulation]
 URL = "http://prometheus.monitoring.svc:9090"
 
 
 @pytest.fixture
-def watched() -> Iterator[Watch]:
+def watched(serving: Serving) -> Watch:
     """Clusters with a service that is watched by Prometheus, and has been for ten minutes."""
-    made: list[Simulation] = []
 
     def watch(scraping: str = "up", **spec: Any) -> Simulation:
-        sim = stories.served()
-        made.append(sim)
+        sim = serving()
         sim.workloads.traffic.prometheus = scraping
         sim.apply(builders.monitor(**{"source": "Prometheus", "prometheus": {"url": URL}, **spec}))
         sim.advance(600)
         return sim
 
-    yield watch
-    for sim in made:
-        sim.close()
-
-
-def change(sim: Simulation) -> None:
-    sim.workloads.traffic.change(sim.server)
-    sim.workloads.traffic.versions_that_know.add("tumours-v2")
-    sim.workloads.runtime.content["tumours"] = "2"
+    return watch
 
 
 def said(sim: Simulation, condition: str = "Ready") -> tuple[str, str]:
@@ -53,7 +44,7 @@ def test_what_is_found_is_what_the_pods_themselves_say(watched: Watch) -> None:
         assert said(sim, condition) == said(direct, condition)
     for found in (sim, direct):
         found.workloads.rule("tumours-*-train-*", HANGS)
-        change(found)
+        stories.change(found)
         found.advance(300)
     assert said(sim, "PerformanceDegraded") == said(direct, "PerformanceDegraded") == ("True", "BelowBound")
     assert said(sim, "DriftDetected") == said(direct, "DriftDetected") == ("True", "FeaturesDrifted")
@@ -64,7 +55,7 @@ def test_what_is_found_is_what_the_pods_themselves_say(watched: Watch) -> None:
 
 def test_the_loop_closes_by_itself(watched: Watch) -> None:
     sim = watched()
-    change(sim)
+    stories.change(sim)
     sim.advance(1200)
     assert sim.status("InferenceService", "tumours")["stableVersion"] == "tumours-v2"
     assert said(sim, "DriftDetected") == ("False", "NoDrift")
