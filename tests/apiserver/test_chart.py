@@ -13,8 +13,12 @@ from tests.chart import rendering
 
 @pytest.mark.parametrize("variant", rendering.VARIANTS)
 def test_every_object_is_valid_to_the_last_field(server: Server, namespace: str, variant: str) -> None:
-    manifests = rendering.parse(rendering.template(variant, "watch.namespaces=null", namespace=namespace))
-    for manifest in manifests:
+    settings = ("watch.namespaces=null", "monitoring.dashboards.namespace=")
+    manifests = rendering.parse(rendering.template(variant, *settings, namespace=namespace))
+    # The kinds of the Prometheus Operator are not here: tests/chart and promtool look at those.
+    known = [manifest for manifest in manifests if not manifest["apiVersion"].startswith("monitoring.coreos.com/")]
+    assert len(known) > 10
+    for manifest in known:
         assert server.apply(manifest, dryRun="All")["metadata"]["name"] == manifest["metadata"]["name"]
 
 
