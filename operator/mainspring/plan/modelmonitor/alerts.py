@@ -24,7 +24,7 @@ from mainspring.api.v1alpha1.alerts import (
     AlertFormat,
     AlertState,
 )
-from mainspring.api.v1alpha1.modelmonitor import RetrainEntry
+from mainspring.api.v1alpha1.retraining import RetrainEntry
 from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition
 from mainspring.plan.common.plan import Notice, Plan

@@ -14,7 +14,7 @@ from mainspring.api.v1alpha1.common import (
     LABEL_MONITOR,
     NAME_MAX,
 )
-from mainspring.api.v1alpha1.modelmonitor import Need, Retrain, RetrainTrigger
+from mainspring.api.v1alpha1.retraining import Need, Retrain, RetrainTrigger
 from mainspring.plan.common import objects, pods
 from mainspring.plan.common.objects import Manifest, Object
 from mainspring.plan.common.plan import Patch, annotate

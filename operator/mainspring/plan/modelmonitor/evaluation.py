@@ -14,9 +14,9 @@ from mainspring.api.v1alpha1.modelmonitor import (
     ModelMonitorSpec,
     Performance,
     PerformanceStatus,
-    RetrainTrigger,
     SliceStatus,
 )
+from mainspring.api.v1alpha1.retraining import RetrainTrigger
 from mainspring.plan.common import objects
 from mainspring.plan.common.conditions import Condition
 from mainspring.plan.modelmonitor import baseline

@@ -13,7 +13,8 @@ from mainspring.api.v1alpha1.common import (
     ANNOTATION_RETRAIN_REASON,
     ANNOTATION_RETRAIN_ROWS,
 )
-from mainspring.api.v1alpha1.modelmonitor import RETRAINS_MAX, RetrainEntry, RetrainTrigger
+from mainspring.api.v1alpha1.modelmonitor import RETRAINS_MAX
+from mainspring.api.v1alpha1.retraining import RetrainEntry, RetrainTrigger
 from mainspring.plan.common import gates, objects
 from mainspring.plan.common.objects import Object
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from mainspring.api.v1alpha1.modelmonitor import EndedNeed, ModelMonitorSpec, Need, RetrainTrigger, WindowStatus
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, WindowStatus
+from mainspring.api.v1alpha1.retraining import EndedNeed, Need, RetrainTrigger
 from mainspring.plan.common import conditions, cron, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mainspring.api.v1alpha1.common import ANNOTATION_FINISHED
-from mainspring.api.v1alpha1.modelmonitor import Need, Retrain, RetrainTrigger
+from mainspring.api.v1alpha1.retraining import Need, Retrain, RetrainTrigger
 from mainspring.plan.common import conditions, cron, gates, newrows, objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.modelmonitor import history

@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from mainspring.api.v1alpha1.common import ApiModel
-from mainspring.api.v1alpha1.modelmonitor import Need, Performance, PerformanceStatus, RetrainEntry
+from mainspring.api.v1alpha1.modelmonitor import Performance, PerformanceStatus
+from mainspring.api.v1alpha1.retraining import Need, RetrainEntry
 
 
 class Tone(StrEnum):

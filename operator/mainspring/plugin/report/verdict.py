@@ -6,13 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mainspring.api.v1alpha1.common import Condition
-from mainspring.api.v1alpha1.modelmonitor import (
-    ModelMonitorSpec,
-    ModelMonitorStatus,
-    Performance,
-    PerformanceStatus,
-    Retrain,
-)
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, ModelMonitorStatus, Performance, PerformanceStatus
+from mainspring.api.v1alpha1.retraining import Retrain
 from mainspring.api.v1alpha1.trainingrun import LESS_IS_BETTER, Metric
 from mainspring.plugin.report.facts import RetrainFacts, Subject, Tone, WindowFacts
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Need, RetrainTrigger
+from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
+from mainspring.api.v1alpha1.retraining import Need, RetrainTrigger
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.modelmonitor import builders as made
