@@ -3,7 +3,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
+
+# A deadline for an example is a timed assertion, which a busy machine breaks.
+hypothesis.settings.register_profile("mainspring", deadline=None)
+hypothesis.settings.load_profile("mainspring")
 
 
 @pytest.fixture(scope="session", autouse=True)

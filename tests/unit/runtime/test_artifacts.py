@@ -189,7 +189,7 @@ def test_a_store_that_does_not_answer_is_worth_another_attempt(tmp_path: Path, m
 names = st.text("abcü.-_ ", min_size=1, max_size=8).filter(lambda name: name.strip(". ") == name)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
         st.lists(names, min_size=1, max_size=3).map("/".join), st.binary(max_size=50), min_size=1, max_size=5

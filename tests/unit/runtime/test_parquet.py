@@ -35,7 +35,7 @@ def column(kind: Kind, values: list[Any]) -> Column:
 
 
 @pytest.mark.parametrize("kind", Kind)
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_pyarrow_reads_what_was_written(kind: Kind, data: st.DataObject) -> None:
     values = data.draw(st.lists(st.none() | TYPES[kind][2], min_size=1, max_size=300))

@@ -174,7 +174,7 @@ def test_the_digest_covers_the_rules(
     assert all(digest.startswith("sha256:") and len(digest) == 71 for digest in digests)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=50, unique=True),
     st.floats(0.01, 0.45),

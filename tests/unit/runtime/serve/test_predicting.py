@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring_runtime.serve import predicting, tables
 from tests.unit.runtime.serve.fakes import NUMBERS, SumPredictor
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=5), st.sampled_from([(), (1,), (3,), (2, 2)]))
 def test_every_request_gets_back_its_own_rows(rows: list[int], shape: tuple[int, ...]) -> None:
     results = np.arange(sum(rows) * int(np.prod(shape)), dtype=np.float64).reshape(sum(rows), *shape)

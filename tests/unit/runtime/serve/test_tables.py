@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring_runtime.errors import PermanentError
@@ -82,7 +82,6 @@ def assert_is(table: tables.Table, schema: tables.Schema, expected: dict[Column,
 
 
 @pytest.mark.parametrize("schema", [MIXED_SCHEMA, NUMBERS_SCHEMA], ids=["mixed", "numbers"])
-@settings(deadline=None)
 @given(data=st.data())
 def test_a_table_survives_the_wire_in_every_form(schema: tables.Schema, data: st.DataObject) -> None:
     expected, inputs = data.draw(sent_as_columns(schema))
@@ -90,7 +89,6 @@ def test_a_table_survives_the_wire_in_every_form(schema: tables.Schema, data: st
     assert_is(tables.build(schema, decoded, max_rows=4), schema, expected)
 
 
-@settings(deadline=None)
 @given(
     cells(NUMBERS.inputs), st.booleans(), st.sampled_from(["FP64", "FP32"]), st.sampled_from(["x", "radius", "input-0"])
 )
@@ -103,7 +101,6 @@ def test_one_tensor_follows_the_signature(
     assert_is(tables.build(NUMBERS_SCHEMA, decoded, max_rows=4), NUMBERS_SCHEMA, given_cells)
 
 
-@settings(deadline=None)
 @given(st.lists(cells(MIXED.inputs), min_size=1, max_size=4))
 def test_joined_tables_are_their_rows_one_below_the_other(parts: list[dict[Column, list[Any]]]) -> None:
     built = [

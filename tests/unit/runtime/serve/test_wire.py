@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mainspring_runtime.serve import wire
@@ -45,7 +45,6 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(json_values, max_size=6), st.text(), st.booleans())
 def test_a_bare_nan_reads_as_null_and_nothing_else_changes(data: list[Any], name: str, ascii_only: bool) -> None:
     content = json.dumps(

@@ -63,7 +63,7 @@ def split(rows: Sequence[Any], sizes: Sequence[int]) -> list[Sequence[Any]]:
     return [*parts, rows] if rows else parts
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ROWS, st.lists(st.integers(1, 9), max_size=9))
 def test_rows_count_the_same_however_they_are_split_into_requests(rows: list[dict[str, Any]], sizes: list[int]) -> None:
     columns = as_columns(rows)
