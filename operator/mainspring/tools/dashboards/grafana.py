@@ -13,6 +13,7 @@ COLUMNS = 24
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GREEN_RED = (("green", None), ("red", 1))
 RED_GREEN = (("red", None), ("green", 1))
+YES_NO = {0: "no", 1: "yes"}
 
 # How answers are read, by kind of panel; others draw series.
 FORMATS = {"table": "table", "barchart": "table", "heatmap": "heatmap"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mainspring.tools.dashboards.grafana import (
     GREEN_RED,
     RED_GREEN,
+    YES_NO,
     Annotation,
     Dashboard,
     Panel,
@@ -17,7 +18,6 @@ from mainspring.tools.dashboards.queries import SERVICE, distribution, each, gai
 OWN = 'namespace="$namespace",monitor="$monitor"'
 SERVERS = f'namespace="$namespace",{SERVICE}="$service"'
 FEATURE = f'{SERVERS},feature="$feature"'
-YES_NO = {0: "no", 1: "yes"}
 SHOWN = 5
 # The usual reading of a population stability index: nothing, something, much.
 PSI = (("green", None), ("yellow", 0.1), ("red", 0.25))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mainspring.tools.dashboards.grafana import (
     RED_GREEN,
+    YES_NO,
     Annotation,
     Dashboard,
     Panel,
@@ -31,7 +32,7 @@ GLANCE = (
         "Answers",
         each("mainspring_service_available", OWN),
         thresholds=RED_GREEN,
-        names={0: "no", 1: "yes"},
+        names=YES_NO,
     ),
     stat("Ready pods", READY),
     stat("Requests", per_second("mainspring_requests_total", SERVERS), "reqps"),
