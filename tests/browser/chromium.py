@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,10 +17,11 @@ from urllib.request import urlopen
 
 import websocket
 
+from tests.cluster import wait
+
 PROGRAM = "chromium"
 START_LIMIT_SECONDS = 60.0
 ANSWER_LIMIT_SECONDS = 30.0
-POLL_SECONDS = 0.05
 OPTIONS = (
     "--headless=new",
     "--no-sandbox",
@@ -116,11 +116,12 @@ def running(directory: Path) -> Iterator[Page]:
 def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:
     """Of the page that is open, once the browser has written where it listens."""
     file = profile / "DevToolsActivePort"
-    deadline = time.monotonic() + START_LIMIT_SECONDS
-    while not file.exists() or not file.read_text().count("\n"):
+
+    def missing() -> str | None:
         assert process.poll() is None, f"{PROGRAM} ended with {process.returncode}"
-        assert time.monotonic() < deadline, f"{PROGRAM} did not start within {START_LIMIT_SECONDS} s"
-        time.sleep(POLL_SECONDS)
+        return None if file.exists() and file.read_text().count("\n") else f"{PROGRAM} to start"
+
+    wait.until(missing, START_LIMIT_SECONDS)
     port = file.read_text().splitlines()[0]
     with urlopen(f"http://127.0.0.1:{port}/json") as answer:
         targets = json.load(answer)

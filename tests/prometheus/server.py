@@ -14,10 +14,9 @@ from typing import Any
 import httpx
 import yaml
 
-from tests.cluster import config
+from tests.cluster import config, wait
 
 START_LIMIT_SECONDS = 30.0
-POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,16 +45,15 @@ class Prometheus:
         return answer["data"]
 
     def wait_until_ready(self) -> None:
-        """Raises `TimeoutError`."""
-        deadline = time.monotonic() + START_LIMIT_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{self.url}/-/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(POLL_SECONDS)
-        raise TimeoutError(f"{self.url} was not ready within {START_LIMIT_SECONDS} s")
+        """Raises `wait.StillWaiting`."""
+        wait.until(self._missing, START_LIMIT_SECONDS)
+
+    def _missing(self) -> str | None:
+        try:
+            status = httpx.get(f"{self.url}/-/ready").status_code
+        except httpx.TransportError as error:
+            return f"{self.url} to be ready: {error}"
+        return None if status == 200 else f"{self.url} to be ready: it answers {status}"
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from mainspring.plan.modelmonitor.promql import Selection
 from mainspring.plan.modelmonitor.state import State
 from mainspring.plan.statistics import counts
 from mainspring.plan.statistics.counts import WindowCounts
-from tests.cluster import config
+from tests.cluster import config, wait
 from tests.prometheus import server as prometheus
 from tests.prometheus.server import Prometheus
 from tests.unit.runtime.serve import artifact, process
@@ -119,10 +119,7 @@ class World:
                 self.wait_for(f'min(sum by (job) (mainspring_{name}_total{{pod="{pod}"}})) == {count}')
 
     def wait_for(self, expression: str) -> None:
-        deadline = time.monotonic() + LIMIT_SECONDS
-        while not self.scraper.query(expression):
-            assert time.monotonic() < deadline, f"not true within {LIMIT_SECONDS} s: {expression}"
-            time.sleep(prometheus.POLL_SECONDS)
+        wait.until(lambda: None if self.scraper.query(expression) else expression, LIMIT_SECONDS)
 
 
 @pytest.fixture

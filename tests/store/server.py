@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.cluster import tools
+from tests.cluster import tools, wait
 
 START_LIMIT_SECONDS = 30.0
-POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,15 @@ class S3:
         }
 
     def wait_until_it_answers(self) -> None:
-        """Any answer will do. Raises `TimeoutError`."""
-        deadline = time.monotonic() + START_LIMIT_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                httpx.get(self.url)
-            except httpx.TransportError:
-                time.sleep(POLL_SECONDS)
-            else:
-                return
-        raise TimeoutError(f"{self.url} did not answer within {START_LIMIT_SECONDS} s")
+        """Any answer will do. Raises `wait.StillWaiting`."""
+        wait.until(self._missing, START_LIMIT_SECONDS)
+
+    def _missing(self) -> str | None:
+        try:
+            httpx.get(self.url)
+        except httpx.TransportError as error:
+            return f"{self.url} to answer: {error}"
+        return None
 
 
 @contextmanager
