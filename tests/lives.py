@@ -194,7 +194,6 @@ class Life:
             spec=ModelMonitorSpec.model_validate(objects.spec(monitor)),
             settings=builders.SETTINGS,
             state=states.read(self.memory),
-            memory=self.memory,
             history=self.history,
             service={**SERVICE, "status": {"stableVersion": objects.name(current)}},
             version=current,

@@ -1,8 +1,6 @@
 """ModelMonitor: reads the pods of a service, and finds what a retrain needs.
 
-Its own memory holds what pods said last, so that one that goes away does not take its last counts with it; and the
-references, which never change. Losing either costs little: at most one interval, and one more request. Both are kept as
-JSON: as objects they would take ten times the room, and they are hardly ever looked at.
+It remembers what pods said last, so that one that goes away does not take its last counts with it; and the references.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Source
 from mainspring.api.v1alpha1.modelmonitor import Prometheus as Asked
 from mainspring.controllers import reading
 from mainspring.controllers.objectmetrics import COLLECTOR
+from mainspring.controllers.remembered import LastWords, References
 from mainspring.controllers.scraping import Scraping
 from mainspring.kube import servers
 from mainspring.kube.client import Api
@@ -35,7 +34,6 @@ from mainspring.plan.modelmonitor.observed import Labelled, Observed, Reading
 from mainspring.plan.modelmonitor.promql import Selection
 
 READ_AT_ONCE = 16
-REFERENCES_MAX = 1000
 
 
 class ModelMonitorController:
@@ -51,8 +49,8 @@ class ModelMonitorController:
         self._scraping = Scraping(prometheus)
         self._webhooks = webhooks
         self._slots = asyncio.Semaphore(READ_AT_ONCE)
-        self._references: dict[str, str] = {}
-        self._last: dict[Ref, dict[str, str]] = {}  # by monitor, by pod
+        self._references = References()
+        self._last = LastWords()  # by pod
 
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
@@ -86,7 +84,7 @@ class ModelMonitorController:
         obj = self._store.get(key)
         if obj is None:
             COLLECTOR.forget(key)
-            self._last.pop(key, None)
+            self._last.forget(key)
             self._scraping.forget(key)
             self._webhooks.forget(key)
             return None
@@ -94,15 +92,13 @@ class ModelMonitorController:
         service = self._store.get(Ref("InferenceService", key.namespace, spec.service))
         version = self._named(key.namespace, "ModelVersion", objects.status(service or {}).get("stableVersion"))
         model = objects.spec(version or {}).get("model")
-        memory = self._store.get(Ref("ConfigMap", key.namespace, builders.memory_name(key.name)))
-        state = states.read(memory)
+        state = states.read(self._store.get(Ref("ConfigMap", key.namespace, builders.memory_name(key.name))))
         dataset = spec.retrain.template.spec.dataset.name if spec.retrain else None
         return Observed(
             object=obj,
             spec=spec,
             settings=self._settings,
             state=state,
-            memory=memory,
             history=self._store.get(Ref("ConfigMap", key.namespace, builders.history_name(key.name))),
             service=service,
             version=version,
@@ -184,11 +180,10 @@ class ModelMonitorController:
     ) -> dict[str, Snapshot]:
         """What those said last that were counted and are no longer there."""
         monitor = objects.ref(obj)
-        last = self._last.get(monitor, {})
-        said = {name: found.model_dump_json(by_alias=True) for name, found in snapshots.items()}
-        self._last[monitor] = {name: known for name, known in last.items() if name in pods} | said
         gone = {name: known for name, known in (state.seen if state else {}).items() if name not in pods}
-        return {n: Snapshot.model_validate_json(last[n]) if n in last else known for n, known in gone.items()}
+        last = self._last.of(monitor, gone)
+        self._last.keep(monitor, snapshots, besides=pods)
+        return gone | last
 
     async def _snapshot(self, pod: Object) -> Snapshot | servers.ServerError:
         try:
@@ -201,15 +196,12 @@ class ModelMonitorController:
         """Of any pod that answered: they all serve the same version."""
         for name, snapshot in snapshots.items():
             if known := self._references.get(snapshot.digest):
-                return Reference.model_validate_json(known)
+                return known
             try:
                 found = await self._servers.reference(_address(pods[name]))
             except servers.ServerError:
                 continue
-            if len(self._references) >= REFERENCES_MAX:
-                self._references.clear()
-            self._references[snapshot.digest] = found.model_dump_json(by_alias=True)
-            return found
+            return self._references.keep(snapshot.digest, found)
         return None
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:

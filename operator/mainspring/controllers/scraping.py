@@ -14,6 +14,7 @@ from typing import Any
 
 from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.modelmonitor import Prometheus as Source
+from mainspring.controllers.remembered import LastWords, References
 from mainspring.kube import prometheus
 from mainspring.kube.prometheus import Prometheus
 from mainspring.plan.common.objects import Ref
@@ -21,24 +22,23 @@ from mainspring.plan.modelmonitor import promql, scraped, series
 from mainspring.plan.modelmonitor.observed import Reading
 from mainspring.plan.modelmonitor.promql import Selection
 
-REFERENCES_MAX = 1000
 FIELD = "spec.prometheus.url"
 
 
 class Scraping:
     def __init__(self, asked: Prometheus) -> None:
         self._prometheus = asked
-        self._references: dict[str, Reference] = {}
-        self._last: dict[Ref, dict[str, Snapshot]] = {}  # by monitor, by process
+        self._references = References()
+        self._last = LastWords()  # by process
 
     def forget(self, monitor: Ref) -> None:
-        self._last.pop(monitor, None)
+        self._last.forget(monitor)
 
     async def read(
         self, monitor: Ref, source: Source, selection: Selection, pods: Collection[str], seen: Mapping[str, Snapshot]
     ) -> Reading:
         """`pods` are those that Kubernetes has, `seen` what was read of each process and is written down."""
-        known = scraped.newest(seen, self._last.get(monitor, {}))
+        known = scraped.newest(seen, self._last.of(monitor, seen))
         try:
             found = await self._read(source.url, selection, pods, known)
         except prometheus.Unavailable as error:
@@ -47,7 +47,7 @@ class Scraping:
         except prometheus.Refused as error:
             return Reading(unsuitable=("PrometheusRefused", f"{FIELD}: {error}: correct it"))
         # Also what is gone: it may have to be told again, until it is written down.
-        self._last[monitor] = {**found.gone, **found.snapshots}
+        self._last.keep(monitor, {**found.gone, **found.snapshots})
         return found
 
     async def _read(
@@ -78,15 +78,11 @@ class Scraping:
     async def _reference(self, url: str, selection: Selection, snapshots: Mapping[str, Snapshot]) -> Reference | None:
         """Of any pod: they all serve the same version."""
         pod, snapshot = next(iter(snapshots.items()))
-        if snapshot.digest not in self._references:
-            samples = await self._prometheus.query(url, promql.reference(selection, pod))
-            target = series.targets(samples).get(pod)
-            if target is None:
-                return None
-            if len(self._references) >= REFERENCES_MAX:
-                self._references.clear()
-            self._references[snapshot.digest] = series.reference(target)
-        return self._references[snapshot.digest]
+        if known := self._references.get(snapshot.digest):
+            return known
+        samples = await self._prometheus.query(url, promql.reference(selection, pod))
+        target = series.targets(samples).get(pod)
+        return self._references.keep(snapshot.digest, series.reference(target)) if target else None
 
 
 def _old(found: scraped.Found, pods: Collection[str]) -> tuple[str, str] | None:

@@ -21,7 +21,6 @@ from mainspring.plan.common.plan import Patch, annotate
 from mainspring.plan.modelmonitor import records
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.evaluation import Evaluation
-from mainspring.plan.modelmonitor.state import State
 from mainspring.plan.modelmonitor.windows import Closed
 
 COMPONENT = "monitor"
@@ -42,9 +41,10 @@ def labels(monitor: Object) -> dict[str, str]:
     return pods.standard_labels(COMPONENT, name, {LABEL_MONITOR: name})
 
 
-def build_memory(monitor: Object, state: State) -> Manifest:
+def build_memory(monitor: Object, written: str) -> Manifest:
+    """`written` is a state as `state.write` gives it."""
     name = memory_name(objects.name(monitor))
-    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), binaryData={states.KEY: states.write(state)})
+    return pods.child(monitor, "v1", "ConfigMap", name, labels(monitor), binaryData={states.KEY: written})
 
 
 def build_history(monitor: Object, before: Object | None, closed: Closed, version: str, result: Evaluation) -> Manifest:

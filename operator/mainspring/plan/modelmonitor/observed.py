@@ -49,7 +49,6 @@ class Observed:
     spec: ModelMonitorSpec
     settings: Settings
     state: State | None = None
-    memory: Object | None = None  # the ConfigMap of the state
     history: Object | None = None  # the ConfigMap of windows that are over
     service: Object | None = None
     version: Object | None = None  # the ModelVersion that answers

@@ -109,9 +109,10 @@ def _step(observed: Observed, now: datetime, interval: float) -> Plan:
         step = _Step(observed, now, version, read, labelling=labelled)
     if step.read.closed is not None:
         step = _judged(step, step.read.closed)
-    if step.read.keep and len(states.write(step.read.state)) > states.MAX_BYTES:
+    memory = states.write(step.read.state) if step.read.keep else None
+    if memory is not None and len(memory) > states.MAX_BYTES:
         return _say(observed, now, _too_large(observed), interval)
-    return _plan(step, interval)
+    return _plan(step, memory, interval)
 
 
 def _too_large(observed: Observed) -> Verdict:
@@ -128,7 +129,8 @@ def _judged(step: _Step, closed: Closed) -> _Step:
     return replace(step, read=read, result=result)
 
 
-def _plan(step: _Step, interval: float) -> Plan:
+def _plan(step: _Step, memory: str | None, interval: float) -> Plan:
+    """`memory` is the state as it is to be written, if it is."""
     observed, now = step.observed, step.now
     well = step.result.recovered if step.result else frozenset()
     before = known_need(observed)
@@ -142,7 +144,7 @@ def _plan(step: _Step, interval: float) -> Plan:
     status = conditions.build_status(observed.object, _verdict(step), now, facts, extra)
     pause = LEAVING_SECONDS if observed.reading.leaving else interval
     return Plan(
-        apply=(*_memory(step), *step.labelling.apply, *_run(observed, decision)),
+        apply=(*_memory(step, memory), *step.labelling.apply, *_run(observed, decision)),
         patch=_refresh(observed, decision),
         delete=step.labelling.delete,
         status=status,
@@ -176,11 +178,11 @@ def known_need(observed: Observed) -> Need | None:
     return Need.model_validate(found) if found else None
 
 
-def _memory(step: _Step) -> tuple[Manifest, ...]:
+def _memory(step: _Step, memory: str | None) -> tuple[Manifest, ...]:
     """The history first: a window that ends again takes its own place in it, and one that was forgotten never ends again."""
-    if not step.read.keep:
+    if memory is None:
         return ()
-    return (*_history(step), builders.build_memory(step.observed.object, step.read.state))
+    return (*_history(step), builders.build_memory(step.observed.object, memory))
 
 
 def _history(step: _Step) -> tuple[Manifest, ...]:
@@ -313,8 +315,7 @@ def _finding(observed: Observed, now: Condition) -> tuple[Event, ...]:
 
 def _say(observed: Observed, now: datetime, verdict: Verdict, again: float | None) -> Plan:
     facts = {
-        key: objects.status(observed.object).get(key)
-        for key in (*KEPT_FIELDS, *LASTING_FIELDS, "version", "retrains", "lastScheduleTime")
+        key: objects.status(observed.object).get(key) for key in (*KEPT_FIELDS, *LASTING_FIELDS, "version", "retrains")
     }
     extra = conditions.kept(observed.object, *KEPT, labelling.CONDITION, "RetrainTriggered")
     return Plan(status=conditions.build_status(observed.object, verdict, now, facts, extra), requeue_after=again)
