@@ -183,7 +183,7 @@ def test_only_the_digest_of_the_spec_verifies(note: str | None, verified: bool, 
     version = builders.stored(
         builders.version(2, artifact=_artifact()), annotations={"verified": note} if note else None
     )
-    assert (gates.is_verified(version), gates.is_corrupt(version)) == (verified, corrupt)
+    assert (gates.is_verified(version, None), gates.is_corrupt(version)) == (verified, corrupt)
 
 
 def test_the_hash_of_gates_depends_on_what_they_ask() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mainspring.api import contract
 from mainspring.api.v1alpha1.trainingrun import Attempt, Lineage, MetricValue, ResultArtifact, Signature
-from mainspring.plan.common import jobs, objects
+from mainspring.plan.common import jobs, objects, pods
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object
 from mainspring.plan.trainingrun import builders
@@ -23,7 +23,7 @@ def known(observed: Observed) -> dict[str, Any]:
     if "lineage" in facts or observed.dataset_version is None or not observed.jobs:
         return facts
     first = observed.jobs[0]
-    image = objects.spec(first.job)["template"]["spec"]["containers"][-1]["image"]
+    image = pods.main_container(objects.spec(first.job)["template"]["spec"])["image"]
     lineage = _lineage(observed, observed.dataset_version, image)
     return facts | {"lineage": lineage, "startTime": facts.get("startTime") or first.started_at}
 
