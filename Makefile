@@ -56,7 +56,7 @@ demo-loop: install ## Let the world change, and watch the loop close by itself (
 demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
-.PHONY: generate verify unit runtime apiserver e2e bench test
+.PHONY: generate verify unit runtime apiserver interop e2e bench test
 generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
@@ -76,10 +76,13 @@ runtime: venv ## Unit tests of what runs in the pods: data, training, serving (a
 apiserver: programs ## Tests against a real API server, S3 store, Prometheus and browser, and of the chart
 	@$(PYTEST) tests/apiserver tests/chart tests/prometheus tests/store tests/wiring tests/browser -q
 
+interop: venv ## Tests with programs that are not ours, each in an environment of its own
+	@$(PYTEST) tests/interop -q
+
 e2e: install ## User journeys on the cluster
 	@$(PYTEST) tests/e2e -q $(E2E)
 
 bench: venv ## Benchmarks, as ratios side by side
 	@$(PY) -m tests.bench
 
-test: verify unit runtime apiserver e2e ## Everything that CI runs
+test: verify unit runtime apiserver interop e2e ## Everything that CI runs
