@@ -61,10 +61,10 @@ def secret(name: str, key: str, value: str) -> Manifest:
 
 def fetch_signed(space: Space, target: Path) -> Path:
     """The files of the served version, with the signature that training has made."""
-    artifacts.fetch(space, "flowers-v1", target)
-    uri = space.get("ModelVersion", "flowers-v1")["spec"]["artifact"]["uri"]
+    artifact = space.get("ModelVersion", "flowers-v1")["spec"]["artifact"]
     with store.access(space.name):
-        assert files.fetch_signature(uri, target) is not None
+        manifest = files.fetch(artifact["uri"], artifact["digest"], target)
+        assert files.fetch_signature(artifact["uri"], manifest, target) is not None
     return target
 
 

@@ -224,6 +224,20 @@ def test_training_waits_for_its_signing_key(lab: Simulation) -> None:
     assert lab.condition("TrainingRun", "forest-2") == ("True", "Succeeded")
 
 
+def test_a_signing_key_that_is_none_heals_without_a_new_run(lab: Simulation) -> None:
+    lab.edit("Model", "tumours", signing={"privateKeySecret": "signing-key"})
+    lab.workloads.rule("forest-2-train-*", Ends(1, "SigningKeyInvalid", "private.pem of Secret signing-key is empty"))
+    lab.apply(builders.run("forest-2", seed=2, retries=0))
+    lab.settle()
+    assert lab.condition("TrainingRun", "forest-2") == ("False", "SigningKeyInvalid")
+    assert "private.pem of Secret signing-key" in lab.message("TrainingRun", "forest-2")
+    lab.advance(900)
+    assert lab.condition("TrainingRun", "forest-2") == ("False", "SigningKeyInvalid")
+    lab.workloads.rule("forest-2-train-*", None)
+    lab.advance(300)
+    assert lab.condition("TrainingRun", "forest-2") == ("True", "Succeeded")
+
+
 def test_an_imported_version_is_asked_for_its_signature_like_any_other(lab: Simulation) -> None:
     ask(lab)
     lab.workloads.rule("tumours-v2-eval-*", MISSING)

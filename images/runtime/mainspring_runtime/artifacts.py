@@ -122,19 +122,23 @@ def publish_signature(directory: Path, destination: str) -> str:
     return digest
 
 
-def fetch_signature(uri: str, directory: Path) -> bytes | None:
+def fetch_signature(uri: str, manifest: Manifest, directory: Path) -> bytes | None:
     """`model.sig` of a directory that was fetched from `uri`, also written to it; None when there is none.
 
     Nothing is known about its content yet. Raises `RetryableError` when the store does not answer.
     """
     path = directory / SIGNATURE
-    if not path.is_file():  # it is, when the manifest of somebody else lists it
-        with stores.failures(uri):
-            content = _read_signature(uri)
-        if content is None:
-            return None
+    if SIGNATURE in {
+        file.path for file in manifest.files
+    }:  # other tools may list it: then it was fetched with the rest
+        return path.read_bytes()
+    # One that an earlier start left here may be another by now.
+    path.unlink(missing_ok=True)
+    with stores.failures(uri):
+        content = _read_signature(uri)
+    if content is not None:
         path.write_bytes(content)
-    return path.read_bytes()
+    return content
 
 
 def describe(directory: Path) -> Manifest:

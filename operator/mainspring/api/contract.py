@@ -53,6 +53,7 @@ PUBLIC_KEY, PRIVATE_KEY, PRIVATE_KEY_PASSWORD = "public.pem", "private.pem", "pa
 ENV_PUBLIC_KEY = "MAINSPRING_PUBLIC_KEY"
 ENV_PRIVATE_KEY = "MAINSPRING_PRIVATE_KEY"
 ENV_PRIVATE_KEY_PASSWORD = "MAINSPRING_PRIVATE_KEY_PASSWORD"
+SIGNING_KEY_INVALID = "SigningKeyInvalid"
 # What a signature can lack; each heals when the version is signed again.
 SIGNATURE_REASONS = frozenset({"SignatureMissing", "SignatureInvalid", "SignatureMismatch"})
 

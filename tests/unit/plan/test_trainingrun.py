@@ -384,3 +384,21 @@ def test_the_image_of_the_run_is_that_of_the_training() -> None:
     ran = replace(job(1, "Running"), job={**RUN, **made.apply[-1]})
     found = status.known(observe(jobs=(ran,), spec={"image": "team/runtime@sha256:1"}))
     assert found["lineage"]["image"] == "team/runtime@sha256:1"
+
+
+def test_a_key_that_is_none_is_told_and_not_charged() -> None:
+    """Nothing was trained yet; whoever corrects the Secret need not start the run anew."""
+    bad = tuple(failed(n, reason="SigningKeyInvalid") for n in (1, 2, 3))
+    waiting = make(observe(jobs=bad, spec={"retries": 0}, model=SIGNING), minutes=1)
+    assert plans.verdict(waiting) == ("Stalled", "SigningKeyInvalid")
+    assert waiting.status is not None
+    assert [a["charged"] for a in waiting.status["attempts"]] == [False, False, False]
+    again = make(observe(jobs=bad, spec={"retries": 0}, model=SIGNING), minutes=3)
+    assert again.apply[-1]["metadata"]["name"] == "forest-train-4"
+
+
+def test_a_key_that_stays_none_ends_the_run_at_last() -> None:
+    bad = tuple(failed(n, reason="SigningKeyInvalid") for n in range(1, retry.UNCHARGED_MAX + 1))
+    assert not retry.is_exhausted(bad[1:], 0)
+    assert plans.verdict(make(observe(jobs=bad, model=SIGNING), minutes=9)) == ("Stalled", "SigningKeyInvalid")
+    assert plans.notes(make(observe(jobs=bad, model=SIGNING), minutes=9)) == {"forest": {"finished": "Failed"}}

@@ -233,17 +233,18 @@ def test_a_signature_lies_beside_the_manifest(directory: Path, published: Publis
     destination = (tmp_path / "store/models").as_uri()
     assert artifacts.publish(directory, destination) == published
     fetched = tmp_path / "fetched"
-    artifacts.fetch(published.uri, published.digest, fetched)
+    manifest = artifacts.fetch(published.uri, published.digest, fetched)
     assert not (fetched / "model.sig").exists()
-    assert artifacts.fetch_signature(published.uri, fetched) == b"signature"
+    assert artifacts.fetch_signature(published.uri, manifest, fetched) == b"signature"
     assert (fetched / "model.sig").read_text() == "signature"
 
 
 def test_a_signature_can_be_brought_later(directory: Path, published: Published, tmp_path: Path) -> None:
-    assert artifacts.fetch_signature(published.uri, tmp_path) is None
+    manifest = artifacts.describe(directory)
+    assert artifacts.fetch_signature(published.uri, manifest, tmp_path) is None
     (directory / "model.sig").write_text("signature")
     assert artifacts.publish_signature(directory, (tmp_path / "store/models").as_uri()) == published.digest
-    assert artifacts.fetch_signature(published.uri, tmp_path) == b"signature"
+    assert artifacts.fetch_signature(published.uri, manifest, tmp_path) == b"signature"
 
 
 def test_a_signature_alone_is_nothing_to_publish(tmp_path: Path) -> None:

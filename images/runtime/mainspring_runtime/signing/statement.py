@@ -66,10 +66,11 @@ def _files(resources: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """In the order of the statement."""
     files: dict[str, str] = {}
     for resource in resources:
-        _require(f"the hash of {resource['name']}", resource["algorithm"], "sha256")
-        if resource["name"] in files:
-            raise NotAStatementError(f"it names {resource['name']} twice")
-        files[resource["name"]] = str(resource["digest"]).lower()
+        name = str(resource["name"])
+        _require(f"the hash of {name}", resource["algorithm"], "sha256")
+        if name in files:
+            raise NotAStatementError(f"it names {name} twice")
+        files[name] = str(resource["digest"]).lower()
     return files
 
 

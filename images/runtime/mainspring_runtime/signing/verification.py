@@ -31,7 +31,7 @@ def verify(uri: str, directory: Path, manifest: Manifest, pem: str, secret: str)
     """
     where = f"{PUBLIC_KEY} of Secret {secret} ({FIELD})"
     trusted = keys.public_keys(pem, where)
-    content = artifacts.fetch_signature(uri, directory)
+    content = artifacts.fetch_signature(uri, manifest, directory)
     if content is None:
         message = f"there is no {artifacts.SIGNATURE} at {uri}, and {FIELD} asks for one: {SIGN_AGAIN}"
         raise RetryableError("SignatureMissing", message, [artifacts.SIGNATURE])

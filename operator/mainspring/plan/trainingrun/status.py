@@ -10,7 +10,7 @@ from mainspring.api.v1alpha1.trainingrun import Attempt, Lineage, MetricValue, R
 from mainspring.plan.common import jobs, objects, pods
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object
-from mainspring.plan.trainingrun import builders
+from mainspring.plan.trainingrun import builders, retry
 from mainspring.plan.trainingrun.observed import Observed
 
 ATTEMPTS_MAX = 50
@@ -46,6 +46,7 @@ def _attempt(job: JobState) -> dict[str, Any]:
         number=jobs_attempt(job),
         job=job.name,
         outcome=job.state,
+        charged=not failed or retry.is_charged(job),
         reason=job.outcome.reason if failed else "",
         message=job.outcome.message[:1024] if failed else "",
         exit_code=job.exit_code if failed else None,

@@ -12,6 +12,7 @@ from mainspring.api.contract import TrainTask
 from mainspring_runtime import artifacts
 from mainspring_runtime.errors import PermanentError, RetryableError
 from mainspring_runtime.signing import command, keys, verification
+from mainspring_runtime.train import command as training
 from tests.unit.runtime.signing import versions
 from tests.unit.runtime.train import prepared_data, tasks
 
@@ -28,7 +29,7 @@ def task(tmp_path: Path) -> TrainTask:
 
 
 def test_what_was_trained_is_signed_and_verifies(task: TrainTask, tmp_path: Path) -> None:
-    report = tasks.command.train(task, tmp_path / "work", 1, tasks.silent)
+    report = training.train(task, tmp_path / "work", 1, tasks.silent)
     assert command.sign(task, tmp_path / "work/model", PRIVATE) == report.digest
     fetched = tmp_path / "fetched"
     manifest = artifacts.fetch(report.uri, report.digest, fetched)
@@ -77,7 +78,7 @@ def test_the_commands_find_everything_as_a_pod_gives_it(
         monkeypatch.setenv(name, value)
     command.main(["check-signing-key"])
     assert capsys.readouterr().out == ""
-    report = tasks.command.train(task, tmp_path / "work", 1, tasks.silent)
+    report = training.train(task, tmp_path / "work", 1, tasks.silent)
     capsys.readouterr()
     command.main(["sign", "--work", str(tmp_path / "work")])
     assert json.loads(capsys.readouterr().out) == {"details": [], "digest": report.digest, "message": "", "outcome": "Succeeded", "reason": ""}  # fmt: skip

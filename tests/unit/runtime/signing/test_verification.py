@@ -83,6 +83,17 @@ def test_a_signature_can_be_replaced(source: Path, tmp_path: Path, signed: Store
     assert signed.verify(OTHER.public_key()) == keys.fingerprint(OTHER.public_key())
 
 
+def test_the_signature_of_an_earlier_start_is_not_taken_for_that_of_now(signed: Stored) -> None:
+    """A container that starts again finds the files of the last time."""
+    assert signed.verify(KEY.public_key())
+    versions.sign(signed.directory, OTHER)
+    assert refused(signed).reason == "SignatureInvalid"
+    versions.sign(signed.directory, KEY)
+    assert signed.verify(KEY.public_key())
+    (signed.directory / artifacts.SIGNATURE).unlink()
+    assert refused(signed).reason == "SignatureMissing"
+
+
 def test_a_missing_signature_is_refused(source: Path, tmp_path: Path) -> None:
     error = refused(versions.store(tmp_path, source))
     assert error.reason == "SignatureMissing"
@@ -169,7 +180,6 @@ def test_a_manifest_may_be_signed_too(source: Path, tmp_path: Path) -> None:
     for digest, reason in ((manifest.digest.removeprefix("sha256:"), ""), ("0" * 64, "SignatureMismatch")):
         statement_ = statement.make("m", files | {artifacts.MANIFEST: digest})
         (stored.directory / artifacts.SIGNATURE).write_bytes(bundle.sign(statement_, KEY))
-        (stored.fetched / artifacts.SIGNATURE).unlink(missing_ok=True)
         found = refused(stored).reason if reason else stored.verify(KEY.public_key())
         assert found == (reason or keys.fingerprint(KEY.public_key()))
 
