@@ -145,15 +145,28 @@ CHANGES: dict[str, Callable[[Path], None]] = {"change": change_a_byte, "remove":
 CASES = [*(("change", name) for name in FILES), *(("remove", name) for name in FILES), ("add", "code.py")]
 
 
-@pytest.mark.parametrize("signer", ["ours", "theirs"])
-@pytest.mark.parametrize(("change", "file"), CASES)
-def test_both_refuse_the_same_change(
-    program: Program, source: Path, tmp_path: Path, pair: Pair, change: str, file: str, signer: str
-) -> None:
-    if signer == "ours":
-        pair.sign(source)
+@dataclass(frozen=True)
+class Signed:
+    """A directory that is copied before it is changed, and the keys of whoever signed it."""
+
+    directory: Path
+    pair: Pair
+
+
+@pytest.fixture(scope="session", params=["ours", "theirs"])
+def signed(program: Program, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Signed:
+    root = tmp_path_factory.mktemp("signed")
+    made = Signed(versions.write_files(root / "source"), make_pair(root / "keys"))
+    if request.param == "ours":
+        made.pair.sign(made.directory)
     else:
-        program.sign(source, pair)
+        program.sign(made.directory, made.pair)
+    return made
+
+
+@pytest.mark.parametrize(("change", "file"), CASES)
+def test_both_refuse_the_same_change(program: Program, signed: Signed, tmp_path: Path, change: str, file: str) -> None:
+    source, pair = Path(shutil.copytree(signed.directory, tmp_path / "source")), signed.pair
     CHANGES[change](source / file)
     with pytest.raises(AssertionError, match="Signature mismatch"):
         program.verify(source, pair)

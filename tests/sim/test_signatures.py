@@ -85,6 +85,15 @@ def test_what_is_not_signed_is_not_used_and_can_be_signed_later(lab: Simulation)
     assert (champion(lab), served_with(lab)) == ("tumours-v2", "tumours-v2 model-signing")
 
 
+def test_waiting_to_be_signed_leaves_nothing_behind(lab: Simulation) -> None:
+    ask(lab)
+    lab.workloads.rule("tumours-v2-eval-*", MISSING)
+    stories.second_run(lab)
+    lab.advance(4 * 3600)
+    assert len([name for name in lab.names("Job") if name.startswith("tumours-v2-eval-")]) <= 2
+    assert len([name for name in lab.names("Role") if name.startswith("tumours-v2-eval-")]) <= 2
+
+
 def test_it_never_looks_unverified_while_it_is_tried_again(lab: Simulation) -> None:
     """Whoever follows would take it for a version that was never looked at."""
     ask(lab)

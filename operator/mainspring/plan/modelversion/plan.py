@@ -27,6 +27,7 @@ from mainspring.plan.modelversion.observed import Observed
 DECISION_MANAGER = "mainspring-decision"
 RETRY_FIRST_SECONDS = 10
 RETRY_LIMIT_SECONDS = 300
+RETRY_DOUBLINGS = 10  # by then either limit is reached; a version may wait to be signed for months
 RETRY_ARCHIVED_SECONDS = 3600  # nobody waits for it
 WAITING_LOOK_SECONDS = 15
 
@@ -126,11 +127,11 @@ def _start(observed: Observed, rival: Object | None, attempt: int, now: datetime
         return Plan(requeue_after=wait)
     manifests = builders.build_evaluate_job(observed, rival, attempt)
     against = f" and compares it with {objects.name(rival)}" if rival else ""
-    verdict = conditions.reconciling(
-        "Verifying", f"Job {manifests[-1]['metadata']['name']} verifies the artifact{against}"
-    )
+    name = str(manifests[-1]["metadata"]["name"])
+    verdict = conditions.reconciling("Verifying", f"Job {name} verifies the artifact{against}")
     plan = _say(observed, now, verdict, _retry_facts(observed), extra=_still_unsigned(observed))
-    return Plan(apply=manifests, status=plan.status, requeue_after=WAITING_LOOK_SECONDS)
+    gone = _old_jobs(observed, name)
+    return Plan(apply=manifests, delete=gone, status=plan.status, requeue_after=WAITING_LOOK_SECONDS)
 
 
 def _running(observed: Observed, job: JobState, now: datetime) -> Plan:
@@ -201,7 +202,7 @@ def _mark(observed: Observed, notes: dict[str, str]) -> Patch:
 
 def _retry(observed: Observed, job: JobState, attempt: int, now: datetime) -> Plan:
     limit = RETRY_ARCHIVED_SECONDS if _is_overtaken(observed) else RETRY_LIMIT_SECONDS
-    wait = min(RETRY_FIRST_SECONDS * 2**attempt, limit)
+    wait = min(RETRY_FIRST_SECONDS * 2 ** min(attempt, RETRY_DOUBLINGS), limit)
     outcome = (
         job.outcome
         if job.state == "Failed"
@@ -317,10 +318,11 @@ def _why_rejected(observed: Observed, decision: gates.Decision | None) -> str:
     return "; ".join(f"gate {r.name} {r.verdict.lower()}: {r.message}" for r in bad)
 
 
-def _old_jobs(observed: Observed) -> tuple[tuple[Ref, str], ...]:
-    keep = observed.jobs[-1].name if observed.jobs else ""
+def _old_jobs(observed: Observed, next_job: str = "") -> tuple[tuple[Ref, str], ...]:
+    """All but the newest, whose log somebody may want to read, and the one that is made now."""
+    keep = (observed.jobs[-1].name if observed.jobs else "", next_job)
     every = (*(job.job for job in observed.jobs), *observed.job_children)
-    return tuple((objects.ref(o), objects.uid(o)) for o in every if objects.name(o) != keep)
+    return tuple((objects.ref(o), objects.uid(o)) for o in every if objects.name(o) not in keep)
 
 
 def _primary(observed: Observed) -> str | None:
