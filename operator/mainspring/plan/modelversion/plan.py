@@ -15,14 +15,15 @@ from mainspring.api.v1alpha1.common import ANNOTATION_GATES, ANNOTATION_SIGNATUR
 from mainspring.api.v1alpha1.model import Gate
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, Comparison
 from mainspring.api.v1alpha1.trainingrun import MetricValue
-from mainspring.plan.common import conditions, gates, jobs, objects, pods
+from mainspring.plan.common import conditions, gates, jobs, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import NOTHING, Patch, Plan, annotate
-from mainspring.plan.modelversion import builders
+from mainspring.plan.modelversion import builders, signatures
 from mainspring.plan.modelversion import gates as judging
 from mainspring.plan.modelversion.observed import Observed
+from mainspring.plan.modelversion.signatures import VERIFIED
 
 DECISION_MANAGER = "mainspring-decision"
 RETRY_FIRST_SECONDS = 10
@@ -31,7 +32,6 @@ RETRY_DOUBLINGS = 10  # by then either limit is reached; a version may wait to b
 RETRY_ARCHIVED_SECONDS = 3600  # nobody waits for it
 WAITING_LOOK_SECONDS = 15
 
-VERIFIED = "ArtifactVerified"
 CORRUPT_REASON = "ArtifactDigestMismatch"
 
 
@@ -91,17 +91,8 @@ def _is_decided(observed: Observed) -> bool:
     )
 
 
-def _is_verified(observed: Observed) -> bool:
-    """And what a server has said against its signature since was looked into."""
-    asked = observed.model_spec.verification if observed.model_spec else None
-    if not gates.is_verified(observed.object, asked):
-        return False
-    found = gates.signature(observed.object)
-    return asked is None or not observed.doubt or (found is not None and found.doubt == observed.doubt)
-
-
 def _work_left(observed: Observed) -> bool:
-    if not _is_verified(observed):
+    if not signatures.is_verified(observed):
         return True
     return not _is_decided(observed) and not _is_judged_for_good(observed)
 
@@ -109,7 +100,7 @@ def _work_left(observed: Observed) -> bool:
 def _evaluate(observed: Observed, now: datetime) -> Plan:
     """One Job answers everything that is open; without a rival, a verified version is judged at once."""
     rival = _rival(observed) if not _is_judged_for_good(observed) else None
-    if _is_verified(observed) and rival is None:
+    if signatures.is_verified(observed) and rival is None:
         return _decide(observed, (), "")
     attempt = int(objects.status(observed.object).get("attempt", 0))
     name = builders.job_name(observed, rival, attempt)
@@ -129,7 +120,7 @@ def _start(observed: Observed, rival: Object | None, attempt: int, now: datetime
     against = f" and compares it with {objects.name(rival)}" if rival else ""
     name = str(manifests[-1]["metadata"]["name"])
     verdict = conditions.reconciling("Verifying", f"Job {name} verifies the artifact{against}")
-    plan = _say(observed, now, verdict, _retry_facts(observed), extra=_still_unsigned(observed))
+    plan = _say(observed, now, verdict, _retry_facts(observed), extra=signatures.lacking_before(observed))
     gone = _old_jobs(observed, name)
     return Plan(apply=manifests, delete=gone, status=plan.status, requeue_after=WAITING_LOOK_SECONDS)
 
@@ -137,7 +128,7 @@ def _start(observed: Observed, rival: Object | None, attempt: int, now: datetime
 def _running(observed: Observed, job: JobState, now: datetime) -> Plan:
     verifying = conditions.reconciling("Verifying", f"Job {job.name} verifies the artifact")
     verdict = job.waiting.verdict(job.name) if job.waiting else verifying
-    extra = _still_unsigned(observed)
+    extra = signatures.lacking_before(observed)
     return _say(observed, now, verdict, _retry_facts(observed), extra=extra, requeue=WAITING_LOOK_SECONDS)
 
 
@@ -146,22 +137,13 @@ def _after(observed: Observed, job: JobState, rival: Object | None, attempt: int
         jobs.parse_report(job, contract.EvaluateReport) if job.state == "Succeeded" else None
     )
     if report is not None:
-        if problem := _not_asked(observed, job, report):
+        if problem := signatures.unanswered(observed, job, report):
             return _not_verified(observed, now, "SignatureNotVerified", problem)
         compared = _complete(observed, report.compared, rival)
-        return _decide(observed, compared, objects.name(rival) if rival else "", report.signed_by)
+        return _decide(observed, compared, objects.name(rival) if rival else "", signatures.notes(observed, report))
     if job.state == "Failed" and job.permanent:
         return _not_verified(observed, now, job.outcome.reason, job.outcome.message)
     return _retry(observed, job, attempt, now)
-
-
-def _not_asked(observed: Observed, job: JobState, report: contract.EvaluateReport) -> str:
-    """An image from before signatures, or one of a user's own, may not know that it was asked."""
-    assert observed.model_spec is not None
-    if observed.model_spec.verification is None or report.signed_by:
-        return ""
-    image = pods.main_container(objects.spec(job.job)["template"]["spec"])["image"]
-    return f"the image {image}, with which {objects.name(observed.object)} was trained, verifies no signatures: train it again with this release's"
 
 
 def _complete(observed: Observed, compared: list[ComparedMetric], rival: Object | None) -> tuple[ComparedMetric, ...]:
@@ -176,20 +158,18 @@ def _complete(observed: Observed, compared: list[ComparedMetric], rival: Object 
 
 
 def _decide(
-    observed: Observed, compared: tuple[ComparedMetric, ...], champion: str, signed_by: str | None = None
+    observed: Observed, compared: tuple[ComparedMetric, ...], champion: str, found: Mapping[str, str] | None = None
 ) -> Plan:
     """Judge, and write the decision onto the version: it is made once."""
     asked = _gates(observed)
     results = judging.judge(asked, observed.spec, compared, champion)
     passed = all(r.verdict == judging.PASSED for r in results)
     decision = gates.Decision(gates.hash_of(asked), champion, passed, results, compared)
-    notes = {} if _is_judged_for_good(observed) else {ANNOTATION_GATES: decision.to_json()}
-    verification = observed.model_spec.verification if observed.model_spec else None
-    if verification and signed_by:
-        signature = gates.Signature(verification.public_key_secret, signed_by, observed.doubt)
-        notes |= {ANNOTATION_SIGNATURE: signature.to_json()}
+    notes = {**(found or {}), ANNOTATION_VERIFIED: observed.spec.artifact.digest}
+    if not _is_judged_for_good(observed):
+        notes[ANNOTATION_GATES] = decision.to_json()
     # The next reconcile, which this write brings about, tells the decision in status.
-    return Plan(patch=(_mark(observed, notes | {ANNOTATION_VERIFIED: observed.spec.artifact.digest}),))
+    return Plan(patch=(_mark(observed, notes),))
 
 
 def _mark(observed: Observed, notes: dict[str, str]) -> Patch:
@@ -211,18 +191,8 @@ def _retry(observed: Observed, job: JobState, attempt: int, now: datetime) -> Pl
     text = f"attempt {attempt + 1} failed: {outcome.message}; next try in {wait} s"
     facts = {"attempt": attempt + 1, "retryAt": objects.format_time(now + timedelta(seconds=wait))}
     verdict = conditions.stalled(outcome.reason or "EvaluationFailed", text)
-    if outcome.reason in contract.SIGNATURE_REASONS:
-        failed = (Condition(VERIFIED, "False", outcome.reason, outcome.message),)
-        return _say(observed, now, verdict, facts, extra=failed, requeue=wait)
-    return _say(observed, now, verdict, facts, extra=_still_unsigned(observed), requeue=wait)
-
-
-def _still_unsigned(observed: Observed) -> tuple[Condition, ...]:
-    """While it is tried again: nobody shall take it for one that was never looked at."""
-    told = objects.condition(observed.object, VERIFIED) or {}
-    if told.get("status") != "False" or told.get("reason") not in contract.SIGNATURE_REASONS:
-        return ()
-    return conditions.kept(observed.object, VERIFIED)
+    extra = signatures.lacking(outcome) or signatures.lacking_before(observed)
+    return _say(observed, now, verdict, facts, extra=extra, requeue=wait)
 
 
 def _retry_facts(observed: Observed) -> dict[str, Any]:
@@ -250,7 +220,7 @@ def _not_verified(observed: Observed, now: datetime, reason: str, message: str) 
 def _settled(observed: Observed, now: datetime) -> Plan:
     """Verified and judged: say where it stands. Jobs but the newest go."""
     decision = gates.decision(observed.object)
-    verified = _verified(observed)
+    verified = signatures.verified(observed)
     extra = (verified, _gates_condition(decision)) if decision else (verified,)
     facts: dict[str, Any] = {}
     if decision:
@@ -259,15 +229,6 @@ def _settled(observed: Observed, now: datetime) -> Plan:
             facts["comparison"] = Comparison(champion=decision.champion, metrics=list(decision.compared)).to_dict()
     plan = _say(observed, now, _standing(observed, decision), facts, extra=extra)
     return Plan(status=plan.status, delete=_old_jobs(observed))
-
-
-def _verified(observed: Observed) -> Condition:
-    text = f"every byte matches {observed.spec.artifact.digest}"
-    found = gates.signature(observed.object)
-    if found is None or observed.model_spec is None or observed.model_spec.verification is None:
-        return Condition(VERIFIED, "True", "DigestMatches", text)
-    signed = f"{text}, and is signed by the key {found.key[:12]} of Secret {found.secret}"
-    return Condition(VERIFIED, "True", "SignatureVerified", signed)
 
 
 def _gates_condition(decision: gates.Decision) -> Condition:
