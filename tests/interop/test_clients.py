@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from mainspring_runtime.model import predictor
 from tests.interop import environments
@@ -18,6 +20,7 @@ from tests.unit.runtime.serve.process import Server
 from tests.unit.runtime.train import prepared_data
 
 CLIENTS = Path(__file__).parent / "clients"
+GUIDE = Path(__file__).parents[2] / "docs/guides/predictions.md"
 LIMIT_SECONDS = 120
 COLUMNS: dict[str, tuple[str, list[Any]]] = {
     "amount": ("FP64", [31.5, 12.0, 7.25]),
@@ -89,6 +92,20 @@ def test_triton_s_client_gets_what_the_model_says_by_bytes_and_json_packed_and_p
     assert found == {
         name: served.answer("a" if name in with_id else None) for name in (*with_id, "gzip", "deflate", "async")
     }
+
+
+@pytest.mark.timeout(1200)
+def test_the_guide_s_example_with_triton_s_client_runs(tmp_path: Path) -> None:
+    example = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)[0]
+    features = [name.replace(" ", "_") for name in load_breast_cancer().feature_names[:20]]
+    dataset = prepared_data.breast_cancer(tmp_path / "dataset", features=features)
+    version = artifact.train(dataset, tmp_path, "diagnosis")
+    with process.start(version, tmp_path / "work", MAINSPRING_MODEL_NAME="numbers") as server:
+        server.wait_for("ready")
+        script = example.replace("localhost:8080", f"127.0.0.1:{server.port}") + "print(labels.shape)"
+        command = [environments.python("mlserver"), "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS)
+    assert done.stdout == "(1000,)\n", done.stderr
 
 
 @pytest.mark.timeout(1200)
