@@ -16,6 +16,7 @@ from mainspring.plan.common.objects import Manifest
 from mainspring_runtime.data import samples
 from tests import kstatus
 from tests.demo import chapters, release
+from tests.demo.forward import port_forward
 from tests.e2e.space import STEP_SECONDS, Space
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
