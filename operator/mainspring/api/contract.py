@@ -65,6 +65,19 @@ class ServerEnv(StrEnum):
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
     FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
     PAYLOAD_LOG = "MAINSPRING_PAYLOAD_LOG"  # JSON of `PayloadLogSettings`; without it nothing is logged
+    SERVER = "MAINSPRING_SERVER"  # JSON of `ServerSettings`; what is not named has the server's own default
+
+
+class ServerSettings(ApiModel):
+    """Limits of a server, as far as its user set them."""
+
+    max_batch_rows: int | None = None
+    max_queue: int | None = None
+    max_rows: int | None = None
+    max_body_bytes: int | None = None
+    request_seconds: float | None = None
+    load_seconds: float | None = None
+    warmup: bool | None = None
 
 
 class PayloadLogSettings(ApiModel):

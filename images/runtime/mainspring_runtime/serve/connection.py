@@ -1,5 +1,7 @@
 """One HTTP connection: uvicorn's protocol with a time limit on receiving, and without its leak of idle timers.
 
+A request whose caller is gone is taken out of the queue: `caller` says how.
+
 Reads attributes of uvicorn's protocol that its documentation does not name (`connections`, the idle timer); the
 tests beside it fail if an upgrade changes them.
 """
@@ -13,8 +15,9 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from mainspring_runtime.serve.caller import SCOPE_KEY, Caller
 from mainspring_runtime.serve.errors import RequestError
-from mainspring_runtime.serve.settings import Limits
+from mainspring_runtime.serve.settings import LAST_SECONDS, Limits
 from mainspring_runtime.serve.wire import encode_error
 
 TIMEOUT_HEAD = (
@@ -37,7 +40,7 @@ class ConnectionConfig(uvicorn.Config):
             log_config=None,
             access_log=False,
             timeout_keep_alive=limits.idle_seconds,
-            timeout_graceful_shutdown=math.ceil(limits.request_seconds) + 1,
+            timeout_graceful_shutdown=math.ceil(limits.request_seconds + LAST_SECONDS),
         )
         self.receive_seconds = limits.receive_seconds
         self.unused = asyncio.Event()  # set while no connection is open
@@ -53,10 +56,12 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._caller = Caller()
         self.config.unused.clear()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope[SCOPE_KEY] = self._caller  # type: ignore[literal-required]
         self._is_receiving = True
 
     def on_message_complete(self) -> None:
@@ -72,6 +77,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._caller.went_away()
         # uvicorn forgets its own timer when the peer resets the connection, which keeps the connection's memory for
         # the whole idle time: minutes here.
         self._unset_keepalive_if_required()

@@ -17,6 +17,7 @@ from mainspring import __version__
 from mainspring_runtime.errors import JobError
 from mainspring_runtime.serve import environment, http, tables, wire
 from mainspring_runtime.serve.batching import Batcher, Failed
+from mainspring_runtime.serve.caller import SCOPE_KEY, Caller
 from mainspring_runtime.serve.errors import RequestError, bad_request, closest, unavailable
 from mainspring_runtime.serve.http import Receive, Response, Route, Scope, Send
 from mainspring_runtime.serve.metrics import Tallies
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 LIVE = Response(200, b'{"live":true}')
 READY = Response(200, b'{"ready":true}')
 NOT_READY = Response(503, b'{"ready":false}')
+NOBODY = Caller()  # for requests without a connection that could be lost
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,12 @@ class InferenceApp:
 
     @property
     def ready(self) -> bool:
-        return self.model is not None and not self.draining
+        return self.model is not None and not self.draining and self.stuck is None
+
+    @property
+    def stuck(self) -> str | None:
+        """What is said of a prediction that does not end; None when all is well."""
+        return None if self.model is None else self.model.batcher.stuck()
 
     def _make_routes(self) -> dict[str, Route]:
         base = f"/v2/models/{self._settings.model}"
@@ -87,7 +94,9 @@ class InferenceApp:
         await http.respond(send, response, close=self.draining)
 
     async def _live(self, _scope: Scope, _receive: Receive) -> Response:
-        return LIVE
+        """503 tells the kubelet to start the container anew, after a few of them."""
+        stuck = self.stuck
+        return LIVE if stuck is None else Response(503, wire.encode({"live": False, "reason": stuck}))
 
     async def _ready(self, _scope: Scope, _receive: Receive) -> Response:
         return READY if self.ready else NOT_READY
@@ -119,7 +128,7 @@ class InferenceApp:
         try:
             body = await http.read_json(scope, receive, self._limits.body_bytes)
             started = time.perf_counter()
-            response = await self._answer(body)
+            response = await self._answer(body, scope.get(SCOPE_KEY) or NOBODY)
         except RequestError as error:
             response = http.refusal(error)
         self._tallies.requests[response.status] += 1
@@ -127,7 +136,7 @@ class InferenceApp:
             self._tallies.request_seconds.observe(time.perf_counter() - started)
         return response
 
-    async def _answer(self, body: bytes) -> Response:
+    async def _answer(self, body: bytes, caller: Caller) -> Response:
         model = self._loaded()
         request = wire.decode(body)
         outputs = choose_outputs(model, request.outputs)
@@ -135,7 +144,10 @@ class InferenceApp:
         self._tallies.coerced_values += table.coerced
         if model.log is not None and (mark := model.log.mark(request.id, len(body))) is not None:
             table = msgspec.structs.replace(table, mark=mark)
-        answer = await model.batcher.submit(table, outputs)
+        waiting = model.batcher.submit(table, outputs)
+        caller.waits(waiting, model.batcher.leave)
+        answer = await waiting
+        caller.done()
         if isinstance(answer, Failed):
             raise explain(answer.error)
         return Response(

@@ -21,9 +21,7 @@ import uvicorn
 
 from mainspring_runtime.errors import RetryableError
 from mainspring_runtime.serve.connection import Connection, ConnectionConfig
-from mainspring_runtime.serve.settings import Limits
-
-LAST_SECONDS = 1.0
+from mainspring_runtime.serve.settings import LAST_SECONDS, Limits
 
 
 def bind(port: int) -> socket.socket:
