@@ -2,7 +2,7 @@
 
 A request whose caller is gone is taken out of the queue: `caller` says how.
 
-Reads attributes of uvicorn's protocol that its documentation does not name (`connections`, the idle timer); the
+Reads attributes of uvicorn's protocol that its documentation does not name (`connections`, the idle timer, the start of a request); the
 tests beside it fail if an upgrade changes them.
 """
 
@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from mainspring_runtime.serve.caller import SCOPE_KEY, Caller
 from mainspring_runtime.serve.errors import RequestError
@@ -53,6 +53,7 @@ class Connection(HttpToolsProtocol):
     config: ConnectionConfig
     _is_receiving = False  # a request has begun and more of it is to come
     _deadline: asyncio.TimerHandle | None = None
+    _cycle_in_work: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -61,8 +62,12 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[SCOPE_KEY] = self._caller  # type: ignore[literal-required]
         self._is_receiving = True
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._cycle_in_work = cycle
+        cycle.scope[SCOPE_KEY] = self._caller  # type: ignore[literal-required]
+        super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -77,6 +82,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        # uvicorn tells only the request that came last, which in a pipeline is not the one that is answered.
+        if self._cycle_in_work is not None and not self._cycle_in_work.response_complete:
+            self._cycle_in_work.disconnected = True
         self._caller.went_away()
         # uvicorn forgets its own timer when the peer resets the connection, which keeps the connection's memory for
         # the whole idle time: minutes here.
