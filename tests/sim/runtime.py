@@ -29,6 +29,7 @@ class Runtime:
     broken_checks: dict[str, int] = field(default_factory=dict)  # check → rows that break it
     quality: dict[str, float] = field(default_factory=dict)  # roc_auc by TrainingRun
     better: dict[str, float] = field(default_factory=dict)  # by ModelVersion: how much better than the champion
+    slow: dict[str, str] = field(default_factory=dict)  # by ModelVersion: why it is not answered by ONNX Runtime
 
     def report(self, task: dict[str, Any]) -> dict[str, Any]:
         """The `report.json` of the command that has this `task.json`."""
@@ -95,6 +96,8 @@ class Runtime:
             size=2000,
             format="skops",
             compared=[self._compared(task["modelVersion"], item) for item in asked],
+            fast_path=task["modelVersion"] not in self.slow,
+            fallback_reason=self.slow.get(task["modelVersion"], ""),
         )
 
     def _compared(self, version: str, asked: dict[str, Any]) -> ComparedMetric:

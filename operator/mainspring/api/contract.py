@@ -236,6 +236,8 @@ class EvaluateReport(ApiModel):
     outputs: list[TensorSpec] = []
     compared: list[ComparedMetric] = []
     notes: list[str] = []
+    fast_path: bool | None = None  # a server answers by ONNX Runtime; None: it is for an image of its own to say
+    fallback_reason: Annotated[str, Field(max_length=512)] = ""  # why not
 
 
 class JoinTask(ApiModel):

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.api import contract
-from mainspring.api.v1alpha1.common import ANNOTATION_GATES, ANNOTATION_VERIFIED
+from mainspring.api.v1alpha1.common import ANNOTATION_FAST_PATH, ANNOTATION_GATES, ANNOTATION_VERIFIED
 from mainspring.api.v1alpha1.model import Gate
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, Comparison
 from mainspring.api.v1alpha1.trainingrun import MetricValue
@@ -20,7 +20,7 @@ from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import NOTHING, Patch, Plan, annotate
-from mainspring.plan.modelversion import builders
+from mainspring.plan.modelversion import builders, fastpath
 from mainspring.plan.modelversion import gates as judging
 from mainspring.plan.modelversion.observed import Observed
 
@@ -135,7 +135,7 @@ def _after(observed: Observed, job: JobState, rival: Object | None, attempt: int
     )
     if report is not None:
         compared = _complete(observed, report.compared, rival)
-        return _decide(observed, compared, objects.name(rival) if rival else "")
+        return _decide(observed, compared, objects.name(rival) if rival else "", fastpath.notes(report))
     if job.state == "Failed" and job.permanent:
         return _not_verified(observed, now, job.outcome.reason, job.outcome.message)
     return _retry(observed, job, attempt, now)
@@ -152,21 +152,25 @@ def _complete(observed: Observed, compared: list[ComparedMetric], rival: Object 
     return tuple(ComparedMetric(metric=g.metric, on=g.rows or "All", inconclusive=why) for g in wanted if g.metric)
 
 
-def _decide(observed: Observed, compared: tuple[ComparedMetric, ...], champion: str) -> Plan:
+def _decide(
+    observed: Observed, compared: tuple[ComparedMetric, ...], champion: str, found: Mapping[str, str] | None = None
+) -> Plan:
     """Judge, and write the decision onto the version: it is made once."""
     asked = _gates(observed)
     results = judging.judge(asked, observed.spec, compared, champion)
     passed = all(r.verdict == judging.PASSED for r in results)
     decision = gates.Decision(gates.hash_of(asked), champion, passed, results, compared)
-    notes = {} if _is_judged_for_good(observed) else {ANNOTATION_GATES: decision.to_json()}
+    notes = {**(found or {}), ANNOTATION_VERIFIED: observed.spec.artifact.digest}
+    if not _is_judged_for_good(observed):
+        notes[ANNOTATION_GATES] = decision.to_json()
     # The next reconcile, which this write brings about, tells the decision in status.
-    return Plan(patch=(_mark(observed, notes | {ANNOTATION_VERIFIED: observed.spec.artifact.digest}),))
+    return Plan(patch=(_mark(observed, notes),))
 
 
 def _mark(observed: Observed, notes: dict[str, str]) -> Patch:
     """Decisions are kept together: what this field manager did not name again would be removed."""
     before = objects.annotations_of(observed.object)
-    kept = {key: before[key] for key in (ANNOTATION_GATES, ANNOTATION_VERIFIED) if key in before}
+    kept = {k: before[k] for k in (ANNOTATION_GATES, ANNOTATION_VERIFIED, ANNOTATION_FAST_PATH) if k in before}
     return annotate(objects.ref(observed.object), objects.uid(observed.object), kept | notes, DECISION_MANAGER)
 
 
@@ -208,7 +212,7 @@ def _settled(observed: Observed, now: datetime) -> Plan:
     """Verified and judged: say where it stands. Jobs but the newest go."""
     decision = gates.decision(observed.object)
     verified = Condition(VERIFIED, "True", "DigestMatches", f"every byte matches {observed.spec.artifact.digest}")
-    extra = (verified, _gates_condition(decision)) if decision else (verified,)
+    extra = (verified, *((_gates_condition(decision),) if decision else ()), *fastpath.conditions(observed.object))
     facts: dict[str, Any] = {}
     if decision:
         facts["gates"] = [r.to_dict() for r in decision.results] or None
