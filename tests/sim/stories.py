@@ -138,9 +138,8 @@ STORIES: dict[str, tuple[Step, ...]] = {
         edit("InferenceService", "tumours", stop=True),
         edit("InferenceService", "tumours", stop=False, replicas=3),
     ),
-    "other limits of the server and back": (
+    "other limits of the server": (
         edit("InferenceService", "tumours", server={"requestTimeout": "30s", "maxQueue": 10}),
-        edit("InferenceService", "tumours", server=None),
     ),
     "versions that are not needed go": (
         second_run,
