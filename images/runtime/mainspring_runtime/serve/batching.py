@@ -84,6 +84,7 @@ class Batcher:
         self._queued_rows = 0
         self._gone = 0  # requests left by their callers since the queue was last cleared of them
         self._running: Sequence[Waiting] = ()
+        self._running_rows = 0
         self._started = 0.0  # when the running call began
         self._pace = Pace()
         self._start_scheduled = False
@@ -125,7 +126,7 @@ class Batcher:
         busy = self._clock() - self._started
         if not self._running or busy <= self._stuck_seconds:
             return None
-        return f"a prediction of {_rows(self._running)} rows has been running for {busy:.0f} s"
+        return f"a prediction of {self._running_rows} rows has been running for {busy:.0f} s"
 
     def _is_full(self, rows: int) -> bool:
         if not self._exceeds(rows):
@@ -159,43 +160,50 @@ class Batcher:
         self._started = now = self._clock()
         for waiting in batch:
             self._tallies.queue_seconds.observe(now - waiting.since)
-        self._tallies.batch_rows.observe(_rows(batch))
+        self._running_rows = rows = _rows(batch)
+        self._tallies.batch_rows.observe(rows)
         done = self._executor.submit(self._predict, [waiting.table for waiting in batch], batch[0].outputs)
         done.add_done_callback(self._on_done)
 
     def _next_batch(self) -> list[Waiting]:
         """The oldest request that is to be answered, with those behind it that want the same outputs and still fit."""
-        now = self._clock()
-        while self._queue and self._is_over(self._queue[0], now):
-            self._queued_rows -= self._queue.popleft().table.rows
-        if not self._queue:
+        queue, now = self._queue, self._clock()
+        while queue and self._is_over(queue[0], now):
+            self._queued_rows -= queue.popleft().table.rows
+        if not queue:
             return []
-        time_left = self._queue[0].since + self._limits.request_seconds - now
-        if self._pace.expect(self._limits.batch_rows) > time_left and not self._queue[0].alone:
-            return self._collect(self._in_time(now)) or self._collect(None)
-        return self._collect(None)
+        oldest = queue[0]
+        time_left = oldest.since + self._limits.request_seconds - now
+        if self._pace.expect(self._limits.batch_rows) > time_left and not oldest.alone:
+            return self._collect(self._in_time(now)) or self._collect(self._may_join)
+        return self._collect(self._may_join)
 
     def _is_over(self, waiting: Waiting, now: float) -> bool:
         """It was answered, its caller went away, or its time is up."""
-        if not waiting.answer.done() and now - waiting.since >= self._limits.request_seconds:
-            waiting.answer.set_result(Failed(self._too_late()))
-        return waiting.answer.done()
+        if waiting.answer.done():
+            return True
+        if now - waiting.since < self._limits.request_seconds:
+            return False
+        waiting.answer.set_result(Failed(self._too_late()))
+        return True
 
     def _too_late(self) -> RequestError:
         message = f"no answer within {self._limits.request_seconds:g} s"
         return unavailable(message, self._pace.expect(self._queued_rows))
 
     def _in_time(self, now: float) -> MayJoin:
-        """Whether a request will be answered in time in a batch of so many rows, and the first of the batch as well."""
+        """As `_may_join`, but only who will be answered in time then, as the first of the batch will be."""
         limit = self._limits.request_seconds
 
-        def may_join(first: Waiting, waiting: Waiting, rows: int) -> bool:
-            end = now + self._pace.expect(rows)
-            return end <= waiting.since + limit and end <= first.since + limit
+        def may_join(first: Waiting, waiting: Waiting, together: int) -> bool:
+            end = now + self._pace.expect(together)
+            in_time = end <= first.since + limit and end <= waiting.since + limit
+            return in_time and self._may_join(first, waiting, together)
 
         return may_join
 
-    def _collect(self, in_time: MayJoin | None) -> list[Waiting]:
+    def _collect(self, may_join: MayJoin) -> list[Waiting]:
+        """Takes from the queue; who may not join stays in its place."""
         batch: list[Waiting] = []
         passed: list[Waiting] = []
         rows = 0
@@ -203,12 +211,9 @@ class Batcher:
             waiting = self._queue.popleft()
             if waiting.answer.done():  # it timed out, or its caller went away
                 self._queued_rows -= waiting.table.rows
-                continue
-            first, together = batch[0] if batch else waiting, rows + waiting.table.rows
-            fits = not batch or self._may_join(first, together, waiting)
-            if fits and (in_time is None or in_time(first, waiting, together)):
+            elif may_join(batch[0] if batch else waiting, waiting, rows + waiting.table.rows):
                 batch.append(waiting)
-                rows = together
+                rows += waiting.table.rows
             else:
                 passed.append(waiting)
         self._queue.extendleft(reversed(passed))
@@ -218,20 +223,21 @@ class Batcher:
     def _may_grow(self, batch: Sequence[Waiting], rows: int) -> bool:
         return rows < self._limits.batch_rows and not batch[0].alone
 
-    def _may_join(self, first: Waiting, together: int, waiting: Waiting) -> bool:
-        return together <= self._limits.batch_rows and waiting.outputs == first.outputs
+    def _may_join(self, first: Waiting, waiting: Waiting, together: int) -> bool:
+        """`together`: rows of the batch with it."""
+        return first is waiting or (together <= self._limits.batch_rows and waiting.outputs == first.outputs)
 
     def _on_done(self, done: Future[Predicted]) -> None:
         self._loop.call_soon_threadsafe(self._finish, done)
 
     def _finish(self, done: Future[Predicted]) -> None:
         batch, self._running = self._running, ()
-        error = done.exception()
+        error, answered = done.exception(), list[bool]()
         if error is not None:
             self._fail(batch, error)
-        answered = [] if error is not None else _answer(batch, done.result())
-        if error is None:
-            self._pace.learn(_rows(batch), self._clock() - self._started)
+        else:
+            answered = _answer(batch, done.result())
+            self._pace.learn(self._running_rows, self._clock() - self._started)
         if self._queue:
             self._start()
         if error is None:
