@@ -34,9 +34,10 @@ async def warm_up(settings: Settings, limits: Limits, model: ServedModel, signat
     app = InferenceApp(settings, limits, Tallies())
     app.model = replace(model, batcher=model.batcher.uncounted(), feedback=None, log=None)
     started = time.monotonic()
-    one, many = (_body(signature, sample, rows) for rows in (1, MANY_ROWS))
+    one, many = (_body(signature, sample, rows) for rows in (1, min(MANY_ROWS, limits.request_rows)))
+    together = min(TOGETHER, limits.queue_requests)
     statuses = [await _ask(app, settings, one) for _ in range(ONE_BY_ONE)]
-    statuses += await asyncio.gather(*(_ask(app, settings, one) for _ in range(TOGETHER)))
+    statuses += await asyncio.gather(*(_ask(app, settings, one) for _ in range(together)))
     statuses.append(await _ask(app, settings, many))
     refused = sum(status != 200 for status in statuses)
     logger.info(

@@ -110,6 +110,19 @@ def test_a_request_in_work_at_sigterm_is_answered(trapped: Version, tmp_path: Pa
         assert server.process.wait(30) == 0
 
 
+def test_a_prediction_that_hangs_does_not_keep_the_process(trapped: Version, tmp_path: Path) -> None:
+    settings = stubborn.ALLOWED | limits(requestSeconds=2)
+    with process.start(trapped, tmp_path, **settings) as server, ThreadPoolExecutor(1) as pool:
+        server.wait_for("ready")
+        hanging = pool.submit(httpx.post, server.url(INFER), json=with_amount(stubborn.HANGS), timeout=60)
+        while _calls(httpx.get(server.metrics_url).text) < 1:
+            assert not hanging.done()
+        server.terminate()
+        answer = hanging.result()
+        assert (answer.status_code, answer.headers["connection"]) == (503, "close")
+        assert server.process.wait(30) == 0
+
+
 def _calls(metrics: str) -> float:
     (line,) = [line for line in metrics.splitlines() if line.startswith("mainspring_batch_rows_count")]
     return float(line.rpartition(" ")[2])
