@@ -28,16 +28,16 @@ def test_limits_hold_and_a_load_that_takes_too_long_leaves_the_old_one_serving(
     assert refused.json()["error"] == "the body is larger than 1024 bytes; send several requests"
     assert space.predict("flowers", manifests.FLOWERS)["outputs"][0]["data"] == manifests.SPECIES
 
-    # With a tenth of a CPU the libraries alone take longer than a second to load.
-    slow = {"requests": {"cpu": "50m"}, "limits": {"cpu": "100m"}}
-    space.change("InferenceService", "flowers", server={"loadTimeout": "1s"}, resources=slow)
-    says = ["not ready after 1 s", "spec.server.loadTimeout", "flowers-v1 keeps serving"]
+    # A store that does not answer is asked again for longer than that.
+    nobody = {"env": [{"name": "AWS_ENDPOINT_URL", "value": "http://127.0.0.1:9"}]}
+    space.change("InferenceService", "flowers", server={"loadTimeout": "1s"}, podTemplate=nobody)
+    says = ["not ready after 1 s", "fetching the files", "spec.server.loadTimeout", "flowers-v1 keeps serving"]
     failed = space.failed("InferenceService", "flowers", "LoadTimedOut", says)
     assert failed["status"]["lastFailure"]["exitCode"] == 1
     assert _revision(space) == stable
     assert space.predict("flowers", manifests.FLOWERS)["outputs"][0]["data"] == manifests.SPECIES
 
-    space.change("InferenceService", "flowers", server={"loadTimeout": None}, resources=None)
+    space.change("InferenceService", "flowers", server={"loadTimeout": None}, podTemplate=None)
     healed = space.current("InferenceService", "flowers", "Serving", heals=True)
     assert "lastFailure" not in healed["status"]
 
