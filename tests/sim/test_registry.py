@@ -414,3 +414,19 @@ def test_versions_outlive_their_model_and_it_finds_its_champion_again(lab: Simul
     assert champion(lab) == "tumours-v2"
     train(lab, 3)
     assert champion(lab) == "tumours-v3"
+
+
+def test_a_version_that_is_not_answered_by_the_fast_path_says_so_for_good(sim: Simulation) -> None:
+    sim.workloads.runtime.slow["tumours-v1"] = "on 4000 synthetic rows, ONNX and scikit-learn disagree"
+    stories.first_loop(sim)
+    sim.settle()
+    for _ in range(2):
+        assert sim.condition("ModelVersion", "tumours-v1", "FastPath") == ("False", "ScikitLearn")
+        assert "ONNX and scikit-learn disagree" in sim.message("ModelVersion", "tumours-v1", "FastPath")
+        assert sim.condition("ModelVersion", "tumours-v1") == ("True", "Champion")
+        sim.server.wipe_status(stories.OUR_KINDS)
+        sim.restart()
+        sim.settle()
+    stories.second_run(sim)
+    sim.settle()
+    assert sim.condition("ModelVersion", "tumours-v2", "FastPath") == ("True", "OnnxRuntime")
