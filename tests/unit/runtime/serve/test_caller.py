@@ -89,10 +89,12 @@ def serve(scenario: Callable[[Served], Coroutine[Any, Any, None]]) -> None:
         served = Served()
         listening = asyncio.create_task(served.listener.listen())
         await until(lambda: served.listener.started)
-        async with asyncio.timeout(20):
-            await scenario(served)
-        served.listener.stop()
-        await listening
+        try:
+            async with asyncio.timeout(20):
+                await scenario(served)
+        finally:
+            served.listener.stop()
+            await listening
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
