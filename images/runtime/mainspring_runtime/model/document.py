@@ -15,6 +15,8 @@ FILE = "model.json"
 SKOPS_FILE = "model.skops"
 ONNX_FILE = "model.onnx"
 PICKLE_FORMATS = ("joblib",)
+# They are in the image runtime-boosting, not in the lean one.
+BOOSTING_LIBRARIES = frozenset({"xgboost", "lightgbm"})
 
 # What the model itself is given: blocks or a matrix made by the Encoding; the columns as one matrix, as they are;
 # a pandas frame with the columns by name; one column alone, as an array of texts; or, for ONNX files of users, one tensor

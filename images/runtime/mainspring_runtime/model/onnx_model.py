@@ -51,7 +51,9 @@ class OnnxModel:
     @property
     def outputs(self) -> frozenset[str]:
         """What it answers: the outputs of the graph, or those that are made of them."""
-        return frozenset(self._tensors or ((PREDICT, self._document.scores or PREDICT) if self._document.tensor else self._known))
+        return frozenset(
+            self._tensors or ((PREDICT, self._document.scores or PREDICT) if self._document.tensor else self._known)
+        )
 
     def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, Array]:
         """Outputs by name, [N] or [N, K]."""

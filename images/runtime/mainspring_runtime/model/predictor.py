@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import sample as samples
-from mainspring_runtime.model.document import ModelDocument, read_document
+from mainspring_runtime.model.document import BOOSTING_LIBRARIES, ModelDocument, read_document
 from mainspring_runtime.model.encoding import Array, Columns
 from mainspring_runtime.model.signature import Signature, read_signature
 
@@ -54,6 +54,14 @@ class Predictor:
         self._model = model
         self._inputs = frozenset(column.name for column in signature.inputs)
         self._outputs = frozenset(signature.output_names)
+
+    @property
+    def platform(self) -> str:
+        """`<library>_<format>`: what answers, and the format of its file."""
+        if self.path == "onnx":
+            return "onnxruntime_onnx"
+        library = self.document.estimator.partition(".")[0]
+        return f"{library if library in BOOSTING_LIBRARIES else 'sklearn'}_{self.document.format}"
 
     def predict(self, columns: Mapping[str, Array], outputs: Sequence[str] = ("predict",)) -> dict[str, Array]:
         """Outputs by name for N rows: [N], or [N, K] for one value a class.

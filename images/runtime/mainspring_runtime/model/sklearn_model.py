@@ -16,15 +16,13 @@ import numpy as np
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import labels
 from mainspring_runtime.model.arranging import arrange
-from mainspring_runtime.model.document import PICKLE_FORMATS, ModelDocument
+from mainspring_runtime.model.document import BOOSTING_LIBRARIES, PICKLE_FORMATS, ModelDocument
 from mainspring_runtime.model.encoding import Array, Columns
 from mainspring_runtime.model.methods import MethodsModel
 from mainspring_runtime.model.signature import Signature
 from mainspring_runtime.model.trusted_types import TRUSTED_TYPES
 
 MAX_NAMED_TYPES = 10
-# What an image has that knows the library of a model: see images/runtime/README.md.
-BOOSTING_LIBRARIES = frozenset({"xgboost", "lightgbm"})
 
 
 def wrap(model: Any, document: ModelDocument, signature: Signature) -> SklearnModel | MethodsModel:

@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> None:
         example=asked.example,
         exclude=tuple(asked.exclude),
         texts=tuple(asked.text),
+        nullable=tuple(asked.nullable),
         targets=tuple(asked.target),
         classes=tuple(_label(text) for text in asked.classes),
         outputs=tuple(asked.output),
@@ -71,7 +72,10 @@ def _tell(made: packaging.Made, types: Sequence[str]) -> None:
     if types:
         print(f"set spec.trustedTypes of the Model to: {', '.join(types)}", file=sys.stderr)
     if made.document.format == "joblib":
-        print("set spec.allowPickle of the Model: skops cannot store this estimator, so it stays a pickle", file=sys.stderr)
+        print(
+            "set spec.allowPickle of the Model: skops cannot store this estimator, so it stays a pickle",
+            file=sys.stderr,
+        )
 
 
 def _url(destination: str) -> str:
@@ -89,15 +93,39 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         description="Make a model version of a model that was trained elsewhere, publish it, and print its ModelVersion.",
     )
     add = parser.add_argument
-    add("--model", type=Path, required=True, help=".skops, .joblib, .pkl, .onnx, .ubj or .json (xgboost), .txt (lightgbm)")
+    add(
+        "--model",
+        type=Path,
+        required=True,
+        help=".skops, .joblib, .pkl, .onnx, .ubj or .json (xgboost), .txt (lightgbm)",
+    )
     add("--example", type=Path, required=True, help="rows as the model takes them: .csv, .parquet, .json or .jsonl")
     add("--to", required=True, help="store URL (s3://, gs://, az://, file://) or directory; <digest>/ is made below it")
     add("--name", required=True, help="the Model")
     add("--version", type=int, default=1, help="number of the version (default: %(default)s)")
     add("--namespace", help="of the manifest; default: that of kubectl")
-    add("--exclude", action="append", default=[], metavar="COLUMN", help="of the example, no input of the model; repeatable")
+    add(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="of the example, no input of the model; repeatable",
+    )
     add("--text", action="append", default=[], metavar="COLUMN", help="text even if it looks like numbers; repeatable")
-    add("--target", action="append", default=[], metavar="NAME", help="what is predicted, if several; repeatable, in order")
+    add(
+        "--nullable",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="may be missing, although none is in the example; repeatable",
+    )
+    add(
+        "--target",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what is predicted, if several; repeatable, in order",
+    )
     add("--class", dest="classes", action="append", default=[], help="of an ONNX classifier; repeatable, in order")
     add("--output", action="append", default=[], help="only these outputs; default: all that the model has; repeatable")
     add("--image", help="runtime image with the model's libraries, for the manifest; default: that of the release")

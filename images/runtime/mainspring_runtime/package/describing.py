@@ -74,7 +74,9 @@ def describe(model: Any, table: Any, rows: int, targets: Sequence[str] = ()) -> 
     asked, notes = _ask(model, has, table, rows)
     several = PREDICT in asked and asked[PREDICT].arrays[0].ndim == 2
     classes = _classes(model) if task == CLASSIFICATION and not several else None
-    found = [pair for name, given in asked.items() for pair in _described(model, name, given, targets if several else ())]
+    found = [
+        pair for name, given in asked.items() for pair in _described(model, name, given, targets if several else ())
+    ]
     found = [(_judged(output, task, classes), method) for output, method in found]
     default = next(name for name in (*DEFAULTS, *asked) if name in asked)
     return Described(
@@ -180,7 +182,10 @@ def _described(model: Any, name: str, given: Asked, targets: Sequence[str]) -> I
             classes = tuple(label(value) for value in np.asarray(model.classes_[part]).tolist())
             yield Output(f"{name}_{part}", datatype_of(array), shape, classes), Method(f"{name}_{part}", name, part)
         else:
-            yield Output(name, datatype_of(array), shape, None, _columns(model, name, array, targets)), Method(name, name)
+            yield (
+                Output(name, datatype_of(array), shape, None, _columns(model, name, array, targets)),
+                Method(name, name),
+            )
 
 
 def _judged(output: Output, task: str, classes: tuple[Label, ...] | None) -> Output:

@@ -51,20 +51,28 @@ class Examples:
         return Examples(columns, Rows(values, self.rows.target))
 
 
-def read(
-    path: Path, work: Path, *, exclude: Collection[str] = (), targets: Collection[str] = (), texts: Collection[str] = ()
-) -> Examples:
-    """The rows of a CSV, Parquet, JSON or JSON lines file, at most `MAX_ROWS`, without the columns in `exclude`.
+@dataclass(frozen=True)
+class Reading:
+    """What to do with columns, by name. `targets` are left out like `exclude`, if they are there; `texts` are not turned
+    into numbers or times; `nullable` may be missing although no value is."""
 
-    `targets` are left out as well, if they are there. `texts`: columns that are not turned into numbers or times. Raises `PermanentError`: SourceUnreadable, UnknownFormat,
-    UnknownColumn, UnsupportedColumn or NoRows.
+    exclude: Collection[str] = ()
+    targets: Collection[str] = ()
+    texts: Collection[str] = ()
+    nullable: Collection[str] = ()
+
+
+def read(path: Path, work: Path, how: Reading) -> Examples:
+    """The rows of a CSV, Parquet, JSON or JSON lines file, at most `MAX_ROWS`.
+
+    Raises `PermanentError`: SourceUnreadable, UnknownFormat, UnknownColumn, UnsupportedColumn or NoRows.
     """
-    table = _table(path, work, texts)
-    _require_known(table, (*exclude, *texts))
-    table = table.select([name for name in table.column_names if name not in {*exclude, *targets}])
+    table = _table(path, work, how.texts)
+    _require_known(table, (*how.exclude, *how.texts, *how.nullable))
+    table = table.select([name for name in table.column_names if name not in {*how.exclude, *how.targets}])
     if len(table) == 0 or not table.column_names:
         raise PermanentError("NoRows", f"{path.name} has no rows or no columns that a model could take")
-    columns = tuple(_column(name, table[name]) for name in table.column_names)
+    columns = tuple(_column(name, table[name], name in how.nullable) for name in table.column_names)
     values = {column.name: to_numpy(column, _values(column, table[column.name])) for column in columns}
     return Examples(columns, Rows(values, np.zeros(len(table))))
 
@@ -97,7 +105,9 @@ def _as_lines(path: Path, target: Path) -> Path:
     except ValueError as error:
         raise PermanentError("SourceUnreadable", f"{path.name} is not JSON: {error}") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        message = f'{path.name} must be a list of rows such as [{{"age": 61, "stage": "II"}}], or JSON lines in a .jsonl file'
+        message = (
+            f'{path.name} must be a list of rows such as [{{"age": 61, "stage": "II"}}], or JSON lines in a .jsonl file'
+        )
         raise PermanentError("SourceUnreadable", message)
     target.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return target
@@ -109,14 +119,20 @@ def _require_known(table: pyarrow.Table, names: Sequence[str]) -> None:
         raise PermanentError("UnknownColumn", message, unknown)
 
 
-def _column(name: str, values: pyarrow.ChunkedArray) -> DatasetColumn:
+def _column(name: str, values: pyarrow.ChunkedArray, nullable: bool) -> DatasetColumn:
+    """Described as its values are; a column may be missing when some value is."""
     kind = _kind(name, values.type)
     if kind is not ColumnType.STRING:
-        return DatasetColumn(name, kind, "Feature", values.null_count > 0)
-    texts = values.cast(pyarrow.string())
+        return DatasetColumn(name, kind, "Feature", nullable or _has_gaps(values))
+    texts = values.cast(pyarrow.string()).fill_null("")
     categories = _categories(texts)
     kind = ColumnType.STRING if categories is None else ColumnType.CATEGORY
-    return DatasetColumn(name, kind, "Feature", pc.any(pc.equal(texts.fill_null(""), "")).as_py(), categories)
+    return DatasetColumn(name, kind, "Feature", nullable or bool(pc.any(pc.equal(texts, "")).as_py()), categories)
+
+
+def _has_gaps(values: pyarrow.ChunkedArray) -> bool:
+    nan = arrow.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py()
+    return values.null_count > 0 or bool(nan)
 
 
 def _categories(texts: pyarrow.ChunkedArray) -> tuple[str, ...] | None:

@@ -6,7 +6,7 @@ pipelines that select columns by name. Outputs that the graph does not have stay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from mainspring_runtime.model.document import ONNX_FILE, ModelDocument, OnnxFact
 from mainspring_runtime.model.encoding import Array, Columns, Encoding, NumericSource
 from mainspring_runtime.model.onnx_model import ERRORS, OnnxModel
 from mainspring_runtime.model.predictor import Predictor
-from mainspring_runtime.model.signature import CLASSIFICATION, REGRESSION
+from mainspring_runtime.model.signature import CLASSIFICATION, PREDICT, REGRESSION
 from mainspring_runtime.train import admission, onnx_export
 from mainspring_runtime.train.onnx_export import NotConvertible
 
@@ -38,42 +38,55 @@ class Candidate:
 
 
 def admit(directory: Path, model: Any, predictor: Predictor, draw: Draw, threads: int) -> ModelDocument:
-    """Write `model.onnx` if a graph is proved; the reason is recorded if none is."""
-    document, reasons = predictor.document, []
-    try:
-        for candidate in _candidates(model, predictor):
-            reason = _refuted(directory, candidate, predictor, draw, threads)
-            if reason is None:
-                return replace(candidate.document, onnx=OnnxFacts(True, ""))
-            reasons.append(reason)
-    except NotConvertible as error:
-        reasons.append(str(error))
-    (directory / ONNX_FILE).unlink(missing_ok=True)
-    return replace(document, onnx=OnnxFacts(False, reasons[-1]))
-
-
-def _candidates(model: Any, predictor: Predictor) -> Iterator[Candidate]:
-    """Graphs in the order in which they are tried. Raises `NotConvertible` with what is said when none is left."""
-    document = predictor.document
-    if document.task not in (CLASSIFICATION, REGRESSION):
-        raise NotConvertible(f"only classifiers and regressors are converted, not a model for {document.task}")
-    if any(len(output.shape) > 1 and output.name == "predict" for output in predictor.signature.outputs):
-        raise NotConvertible("it has several targets")
-    pipeline = model if isinstance(model, Pipeline) else Pipeline([("estimator", model)])
-    numeric = all(column.datatype != "BYTES" for column in predictor.signature.inputs)
-    if numeric:
-        encoding = Encoding(tuple(NumericSource(column.name) for column in predictor.signature.inputs))
-        encoded = replace(document, encoding=encoding)
+    """Write `model.onnx` if a graph is proved; if none is, why the first was not is recorded."""
+    reasons = []
+    for make in _forms(predictor):
         try:
-            graph = onnx_export.export(pipeline, encoded)
-            yield Candidate(graph, encoded, onnx_export.tree_thresholds(graph, encoding))
-        except NotConvertible:
-            if document.inputs != "Frame":
-                raise
-    if document.inputs != "Frame":
-        raise NotConvertible("the estimator takes texts")
-    graph = onnx_export.export_columns(pipeline, document, predictor.signature)
-    yield Candidate(graph, document, _everywhere(graph, predictor))
+            candidate = make(model if isinstance(model, Pipeline) else Pipeline([("estimator", model)]), predictor)
+        except NotConvertible as error:
+            reasons.append(str(error))
+            continue
+        reason = _refuted(directory, candidate, predictor, draw, threads)
+        if reason is None:
+            return replace(candidate.document, onnx=OnnxFacts(True, ""))
+        reasons.append(reason)
+    (directory / ONNX_FILE).unlink(missing_ok=True)
+    return replace(predictor.document, onnx=OnnxFacts(False, (reasons or [_why_none(predictor)])[0]))
+
+
+def _forms(predictor: Predictor) -> list[Callable[[Any, Predictor], Candidate]]:
+    """The forms to try, in their order."""
+    if _several_targets(predictor) or predictor.document.task not in (CLASSIFICATION, REGRESSION):
+        return []
+    numeric = all(column.datatype != "BYTES" for column in predictor.signature.inputs)
+    named = predictor.document.inputs == "Frame"
+    return [*([_as_matrix] if numeric else []), *([_by_column] if named else [])]
+
+
+def _several_targets(predictor: Predictor) -> bool:
+    return any(output.name == PREDICT and len(output.shape) > 1 for output in predictor.signature.outputs)
+
+
+def _why_none(predictor: Predictor) -> str:
+    if _several_targets(predictor):
+        return "it has several targets"
+    if predictor.document.task in (CLASSIFICATION, REGRESSION):
+        return "it takes texts without names"
+    return f"only classifiers and regressors are converted, not a model for {predictor.document.task}"
+
+
+def _as_matrix(pipeline: Any, predictor: Predictor) -> Candidate:
+    """One matrix of numbers. Raises `NotConvertible`."""
+    encoding = Encoding(tuple(NumericSource(column.name) for column in predictor.signature.inputs))
+    document = replace(predictor.document, encoding=encoding)
+    graph = onnx_export.export(pipeline, document)
+    return Candidate(graph, document, onnx_export.tree_thresholds(graph, encoding))
+
+
+def _by_column(pipeline: Any, predictor: Predictor) -> Candidate:
+    """One tensor for each column. Raises `NotConvertible`."""
+    graph = onnx_export.export_columns(pipeline, predictor.document, predictor.signature)
+    return Candidate(graph, predictor.document, _everywhere(graph, predictor))
 
 
 def _everywhere(graph: Any, predictor: Predictor) -> dict[str, Array]:
@@ -81,7 +94,11 @@ def _everywhere(graph: Any, predictor: Predictor) -> dict[str, Array]:
     values = onnx_export.all_thresholds(graph)
     if len(values) > MAX_BOUNDARIES:
         values = np.random.default_rng(0).choice(values, MAX_BOUNDARIES, replace=False)
-    return {column.name: values for column in predictor.signature.inputs if column.datatype == "FP64"} if len(values) else {}
+    return (
+        {column.name: values for column in predictor.signature.inputs if column.datatype == "FP64"}
+        if len(values)
+        else {}
+    )
 
 
 def _refuted(directory: Path, candidate: Candidate, predictor: Predictor, draw: Draw, threads: int) -> str | None:
@@ -98,4 +115,8 @@ def _refuted(directory: Path, candidate: Candidate, predictor: Predictor, draw: 
         return f"ONNX Runtime cannot run it: {str(error)[:200]}"
     expected = {name: values for name, values in predicting.outputs(predictor, columns).items() if name in outputs}
     problem = samples.difference(expected, found)
-    return None if problem is None else f"on {admission.PROOF_ROWS} synthetic rows, ONNX and scikit-learn disagree: {problem}"
+    return (
+        None
+        if problem is None
+        else f"on {admission.PROOF_ROWS} synthetic rows, ONNX and scikit-learn disagree: {problem}"
+    )

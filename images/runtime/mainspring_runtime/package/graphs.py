@@ -32,7 +32,9 @@ COMMON_NAMES = {
 }
 
 
-def describe(directory: Path, examples: Examples, classes: Sequence[Label], threads: int) -> tuple[ModelDocument, Described]:
+def describe(
+    directory: Path, examples: Examples, classes: Sequence[Label], threads: int
+) -> tuple[ModelDocument, Described]:
     """Ask the graph for all of its outputs. Raises `PermanentError`: InvalidModel, UnsupportedModel or PredictionFailed."""
     try:
         session = open_session(directory / documents.ONNX_FILE, threads)
@@ -72,7 +74,9 @@ def completed(document: ModelDocument, described: Described) -> ModelDocument:
 
 def _inputs(session: Any, examples: Examples) -> Inputs:
     items, names = session.get_inputs(), {column.name for column in examples.columns}
-    if {item.name for item in items} == names and all(item.type in NUMPY_TYPES and len(item.shape) == 2 for item in items):
+    if {item.name for item in items} == names and all(
+        item.type in NUMPY_TYPES and len(item.shape) == 2 for item in items
+    ):
         return "Columns"
     numeric = all(column.datatype != "BYTES" for column in examples.columns)
     if len(items) == 1 and numeric and len(items[0].shape) == 2 and items[0].shape[1] in (len(names), None):
@@ -112,7 +116,9 @@ def _described(document: ModelDocument, found: dict[str, Array], classes: tuple[
     known = classes or _numbered(found)
     if labels is not None and known and not set(labels.tolist()) <= set(known):
         raise PermanentError("InvalidModel", f"the graph answers labels that are none of {', '.join(map(str, known))}")
-    notes = () if known else ("the classes are not known, so none are in the metadata; name them with --class in order",)
+    notes = (
+        () if known else ("the classes are not known, so none are in the metadata; name them with --class in order",)
+    )
     return Described(CLASSIFICATION, outputs, document.methods, default, known, notes)
 
 

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mainspring_runtime import threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
@@ -29,12 +27,11 @@ from mainspring_runtime.model.sklearn_model import wrap
 from mainspring_runtime.package import describing, examples, fastpath, graphs, sources, storing
 from mainspring_runtime.package.describing import Described
 from mainspring_runtime.package.examples import Examples
-from mainspring_runtime.prepared import DatasetColumn
 from mainspring_runtime.train import canonical, importance, mlmodel, profile, synthetic, version, watching
 from mainspring_runtime.train.profile import Scored, Watched
 
 DESCRIBED_ROWS = 200  # with which outputs are described
-PROBED_ROWS = 20
+PROBED_ROWS = 100
 PROFILE_ROWS = 100  # with fewer there is nothing to compare with
 REFUSALS = (*describing.REFUSALS, *ERRORS)
 
@@ -47,6 +44,7 @@ class Request:
     example: Path
     exclude: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    nullable: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
     classes: tuple[Label, ...] = ()
     outputs: tuple[str, ...] = ()
@@ -71,7 +69,7 @@ def make(request: Request, work: Path, thread_count: int) -> Made:
     directory = work / "version"
     directory.mkdir(parents=True)
     rows = examples.read(
-        request.example, work, exclude=request.exclude, targets=request.targets, texts=request.texts
+        request.example, work, examples.Reading(request.exclude, request.targets, request.texts, request.nullable)
     )
     with threads.limited(thread_count):
         packed = (_pack_graph if request.model.suffix.lower() == sources.ONNX else _pack_estimator)(
@@ -92,7 +90,9 @@ class Packed:
 
     def draw(self, seed: int, count: int, boundaries: Mapping[str, Array] | None = None) -> Columns:
         """Synthetic rows."""
-        return synthetic.draw(self.rows.columns, self.rows.rows, count, seed, boundaries if self.edges else None, edges=self.edges)
+        return synthetic.draw(
+            self.rows.columns, self.rows.rows, count, seed, boundaries if self.edges else None, edges=self.edges
+        )
 
 
 def _pack_estimator(request: Request, directory: Path, rows: Examples, _threads: int) -> Packed:
@@ -139,7 +139,9 @@ def _chosen(
     """Only the outputs that were asked for."""
     known = [output.name for output in described.outputs]
     if unknown := [name for name in request.outputs if name not in known]:
-        raise PermanentError("UnknownOutput", f"the model has no output {unknown[0]!r}; it has {', '.join(known)}", unknown)
+        raise PermanentError(
+            "UnknownOutput", f"the model has no output {unknown[0]!r}; it has {', '.join(known)}", unknown
+        )
     kept = request.outputs or tuple(known)
     outputs = tuple(output for output in described.outputs if output.name in kept)
     default = described.default if described.default in kept else outputs[0].name
@@ -170,28 +172,16 @@ def _probed(
     model_of: Any,
     estimator: Any | None = None,
 ) -> Packed:
-    """With the columns that may be missing, found by leaving them out; and whether unseen values are answered."""
+    """Whether it answers values that the examples have not."""
     route: predictors.Route = "onnx" if estimator is None else "sklearn"
-    asked = Predictor(signature, document, route, model_of(document, signature))
-    columns = tuple(replace(column, nullable=_may_be_missing(asked, rows, column)) for column in rows.columns)
-    rows = rows.replaced(columns)
-    signature = replace(signature, inputs=_columns(rows))
     predictor = Predictor(signature, document, route, model_of(document, signature))
-    edges = _answers(predictor, synthetic.draw(columns, rows.rows, PROBED_ROWS * 5, 0))
+    edges = _answers(predictor, synthetic.draw(rows.columns, rows.rows, PROBED_ROWS, 0))
     if not edges:
-        notes = (*notes, "it refuses some values that the example has not, such as unseen categories; such requests are answered with 400")
+        notes = (
+            *notes,
+            "it refuses some values that the example has not, such as unseen categories; such requests are answered with 400",
+        )
     return Packed(predictor, rows, edges, notes, estimator)
-
-
-def _may_be_missing(predictor: Predictor, rows: Examples, column: DatasetColumn) -> bool:
-    """A number or a text that the model answers without. Whole numbers and booleans that are always there stay required:
-    their datatype has no missing value."""
-    if column.nullable or column.datatype not in ("FP64", "BYTES"):
-        return column.nullable
-    head = _head(rows, PROBED_ROWS)
-    count = len(head[column.name])
-    absent = np.full(count, np.nan) if column.datatype == "FP64" else np.full(count, "", dtype=object)
-    return _answers(predictor, {**head, column.name: absent})
 
 
 def _answers(predictor: Predictor, columns: Columns) -> bool:
@@ -211,8 +201,12 @@ def _complete(request: Request, directory: Path, packed: Packed, thread_count: i
     samples.write_sample(directory, signature, _sample(packed, request.seed))
     document = version.write_documents(directory, document, signature)
     _write_record(directory, packed, document, signature)
-    predictors.load(directory, trusted_types=request.trusted_types, allow_pickle=request.allow_pickle, threads=thread_count)
-    return Made(directory, document, signature, (*packed.notes, *_path_notes(directory, document, signature, thread_count)))
+    predictors.load(
+        directory, trusted_types=request.trusted_types, allow_pickle=request.allow_pickle, threads=thread_count
+    )
+    return Made(
+        directory, document, signature, (*packed.notes, *_path_notes(directory, document, signature, thread_count))
+    )
 
 
 def _sample(packed: Packed, seed: int) -> Sample:

@@ -29,7 +29,9 @@ def load(path: Path, trusted_types: Sequence[str], allow_pickle: bool) -> Any:
     """
     suffix = path.suffix.lower()
     if suffix in PICKLES and not allow_pickle:
-        message = f"{path.name} is a pickle, which runs code when it is read; if you trust who made it, add --allow-pickle"
+        message = (
+            f"{path.name} is a pickle, which runs code when it is read; if you trust who made it, add --allow-pickle"
+        )
         raise PermanentError("PickleNotAllowed", message)
     if suffix == ".skops" or suffix in PICKLES:
         format_ = "skops" if suffix == ".skops" else "joblib"

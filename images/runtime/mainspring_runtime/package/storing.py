@@ -16,7 +16,13 @@ from mainspring_runtime.train import canonical
 
 JOBLIB_FILE = "model.joblib"
 # skops has no class for all that it cannot store.
-STORING_ERRORS = (skops.io.exceptions.UnsupportedTypeException, TypeError, ValueError, AttributeError, NotImplementedError)
+STORING_ERRORS = (
+    skops.io.exceptions.UnsupportedTypeException,
+    TypeError,
+    ValueError,
+    AttributeError,
+    NotImplementedError,
+)
 
 
 def store(model: Any, directory: Path, source: Path, inputs: Inputs) -> ModelDocument:

@@ -125,7 +125,7 @@ def start_answering(parts: Parts, loaded: Loaded) -> None:
         default_outputs=tuple(signature.default_outputs),
         outputs=frozenset(signature.output_names),
         batcher=Batcher(predict, parts.executor, parts.limits, parts.tallies, observe=observe),
-        metadata=encode_metadata(settings, signature, predictor.path),
+        metadata=encode_metadata(settings, signature, predictor.platform),
         feedback=watched.feedback,
         log=log,
     )

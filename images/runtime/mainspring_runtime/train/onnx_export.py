@@ -22,14 +22,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
 
 from mainspring_runtime.model import labels
-from mainspring_runtime.model.document import ModelDocument
+from mainspring_runtime.model.document import BOOSTING_LIBRARIES, ModelDocument
 from mainspring_runtime.model.encoding import Array, CategorySource, Encoding
 from mainspring_runtime.model.onnx_model import CATEGORY, NUMERIC
 from mainspring_runtime.model.signature import Signature
 from mainspring_runtime.train import boosting
-from mainspring_runtime.train.estimators import HISTOGRAM_BOOSTING
+from mainspring_runtime.train.estimators import HISTOGRAM_BOOSTING, library
 
 GRAPH_NAME = "mainspring"
 FEATURES = "features"
@@ -165,6 +166,7 @@ def _convert(pipeline: Any, document: ModelDocument, types: Sequence[tuple[str, 
                     name=GRAPH_NAME,
                     initial_types=list(types),
                     options={id(estimator): options},
+                    target_opset=boosting.opset() if library(estimator) in BOOSTING_LIBRARIES else None,
                 )
         except NameError as error:
             refusal: Exception = error
@@ -174,17 +176,21 @@ def _convert(pipeline: Any, document: ModelDocument, types: Sequence[tuple[str, 
 
 
 def _with_float32_thresholds(pipeline: Any) -> Any:
-    """The pipeline with the thresholds of histogram boosting rounded down to float32, or as it is without any.
+    """The pipeline with the thresholds of boosted trees rounded down to float32, or as it is without any.
 
     Values are float32, so `value <= threshold` stays as it was. skl2onnx rounds these thresholds to the nearest float32
     (those of other trees it rounds down), which sends a value just above the threshold into the wrong branch.
     """
-    if not list(_boosters(pipeline.steps[-1][1])):
+    name, estimator = pipeline.steps[-1]
+    if library(estimator) in BOOSTING_LIBRARIES:
+        return Pipeline([*pipeline.steps[:-1], (name, boosting.prepared(estimator))])
+    if not list(_boosters(estimator)):
         return pipeline
     pipeline = copy.deepcopy(pipeline)
     for booster in _boosters(pipeline.steps[-1][1]):
         for predictor in itertools.chain.from_iterable(vars(booster)["_predictors"]):
-            predictor.nodes["num_threshold"] = _rounded_down(predictor.nodes["num_threshold"])
+            thresholds = boosting.float32_below(predictor.nodes["num_threshold"])
+            predictor.nodes["num_threshold"] = thresholds
     return pipeline
 
 
@@ -194,11 +200,6 @@ def _boosters(estimator: Any) -> Iterable[Any]:
         yield estimator
     for calibrated in getattr(estimator, "calibrated_classifiers_", ()):
         yield from _boosters(calibrated.estimator)
-
-
-def _rounded_down(values: Array) -> Array:
-    nearest = values.astype(np.float32)
-    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def _not_convertible(estimator: Any, error: Exception) -> NotConvertible:
