@@ -52,7 +52,7 @@ class LightGBMRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return {"text": self.text}
 
 
-class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):
+class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):  # type: ignore[misc]
     """The same with classes 0 to K - 1."""
 
     @property

@@ -22,6 +22,7 @@ from skl2onnx.common.shape_calculator import (
     calculate_linear_regressor_output_shapes,
 )
 
+from mainspring_runtime.model.document import BOOSTING_LIBRARIES
 from mainspring_runtime.model.encoding import Array
 from mainspring_runtime.train.estimators import library
 
@@ -43,16 +44,23 @@ def opset() -> dict[str, int]:
     return {"": get_latest_tested_opset_version(), "ai.onnx.ml": 3}
 
 
+def is_within(estimator: Any) -> bool:
+    """Whether it is a model of these libraries, or a calibration of one."""
+    inner = (part.estimator for part in getattr(estimator, "calibrated_classifiers_", ()))
+    return library(estimator) in BOOSTING_LIBRARIES or any(map(is_within, inner))
+
+
 def prepared(estimator: Any) -> Any:
-    """A copy that converts to a graph with the same answers for values in float32; any other estimator as it is."""
+    """A copy that converts to a graph with the same answers for values in float32."""
+    estimator = copy.deepcopy(estimator)
+    for part in getattr(estimator, "calibrated_classifiers_", ()):
+        part.estimator = prepared(part.estimator)
     match library(estimator):
         case "xgboost":
-            estimator = copy.deepcopy(estimator)
             estimator.get_booster().feature_names = None
         case "lightgbm":
             import lightgbm
 
-            estimator = copy.deepcopy(estimator)
             text = rounded_down(estimator.booster_.model_to_string())
             vars(estimator)["_Booster"] = lightgbm.Booster(model_str=text)
     return estimator

@@ -25,12 +25,12 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
 from mainspring_runtime.model import labels
-from mainspring_runtime.model.document import BOOSTING_LIBRARIES, ModelDocument
+from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.encoding import Array, CategorySource, Encoding
 from mainspring_runtime.model.onnx_model import CATEGORY, NUMERIC
 from mainspring_runtime.model.signature import Signature
 from mainspring_runtime.train import boosting
-from mainspring_runtime.train.estimators import HISTOGRAM_BOOSTING, library
+from mainspring_runtime.train.estimators import HISTOGRAM_BOOSTING
 
 GRAPH_NAME = "mainspring"
 FEATURES = "features"
@@ -166,7 +166,7 @@ def _convert(pipeline: Any, document: ModelDocument, types: Sequence[tuple[str, 
                     name=GRAPH_NAME,
                     initial_types=list(types),
                     options={id(estimator): options},
-                    target_opset=boosting.opset() if library(estimator) in BOOSTING_LIBRARIES else None,
+                    target_opset=boosting.opset() if boosting.is_within(estimator) else None,
                 )
         except NameError as error:
             refusal: Exception = error
@@ -182,7 +182,7 @@ def _with_float32_thresholds(pipeline: Any) -> Any:
     (those of other trees it rounds down), which sends a value just above the threshold into the wrong branch.
     """
     name, estimator = pipeline.steps[-1]
-    if library(estimator) in BOOSTING_LIBRARIES:
+    if boosting.is_within(estimator):
         return Pipeline([*pipeline.steps[:-1], (name, boosting.prepared(estimator))])
     if not list(_boosters(estimator)):
         return pipeline

@@ -52,7 +52,10 @@ def train(
     plan = _prepare(dataset, rows, spec, estimator)
     document, signature = _describe(dataset, rows, plan, spec)
     pipeline = fitting.assemble(plan.transformer, estimator, spec.calibrate, seed)
-    data = TrainingData(arrange(rows.columns, document, signature), rows.target, rows.weight)
+    target = rows.target
+    if document.classes is not None and estimators.counts_classes(estimator):
+        target = np.searchsorted(labels.as_array(document.classes), rows.target)  # classes are sorted
+    data = TrainingData(arrange(rows.columns, document, signature), target, rows.weight)
     step(0, f"Fitting {type(estimator).__name__} on {len(rows)} rows")
     warnings = fitting.fit(pipeline, data)
     document = replace(document, scores=fitting.scores_of(pipeline) if dataset.is_classification else None)
