@@ -17,7 +17,7 @@ from mainspring_runtime.model import document as documents
 from mainspring_runtime.model import predictor as predictors
 from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.arranging import arrange
-from mainspring_runtime.model.document import Inputs, ModelDocument
+from mainspring_runtime.model.document import Inputs, ModelDocument, OnnxFacts
 from mainspring_runtime.model.encoding import Array, Columns
 from mainspring_runtime.model.onnx_model import ERRORS, OnnxModel
 from mainspring_runtime.model.predictor import Predictor
@@ -195,9 +195,11 @@ def _answers(predictor: Predictor, columns: Columns) -> bool:
 def _complete(request: Request, directory: Path, packed: Packed, thread_count: int) -> Made:
     """Graph, sample, documents and record; then loaded as a server would load it."""
     document, signature = packed.predictor.document, packed.predictor.signature
-    if packed.estimator is not None:
+    if packed.estimator is not None and packed.edges:
         draw = partial(packed.draw, request.seed)
         document = fastpath.admit(directory, packed.estimator, packed.predictor, draw, thread_count)
+    elif packed.estimator is not None:
+        document = replace(document, onnx=OnnxFacts(False, "a graph would answer values that the estimator refuses"))
     samples.write_sample(directory, signature, _sample(packed, request.seed))
     document = version.write_documents(directory, document, signature)
     _write_record(directory, packed, document, signature)
