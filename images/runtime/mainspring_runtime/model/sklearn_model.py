@@ -78,7 +78,7 @@ def load_estimator(directory: Path, document: ModelDocument, trusted_types: Sequ
             return _load_joblib(path, allow_pickle)
         return load_skops(path, trusted_types)
     except ModuleNotFoundError as error:
-        raise PermanentError("MissingModule", _missing(path.name, error.name or "")) from error
+        raise PermanentError("MissingModule", _missing(path.name, (error.name or "").partition(".")[0])) from error
     except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise PermanentError(
             "InvalidModel", f"{path.name} cannot be loaded: {type(error).__name__}: {error}"
