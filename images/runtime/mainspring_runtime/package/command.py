@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from mainspring.api.v1alpha1.common import NAME_MAX
 from mainspring_runtime import artifacts, threads
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model.document import PACKAGE_COMMAND
@@ -29,7 +30,7 @@ NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 def main(argv: Sequence[str]) -> None:
     """Package, publish, print. Raises `JobError`."""
     asked = _parse(argv)
-    if not NAME.fullmatch(asked.name):
+    if not NAME.fullmatch(asked.name) or len(asked.name) > NAME_MAX:
         raise PermanentError("InvalidName", f"--name {asked.name!r} must be the name of a Model, such as churn")
     request = Request(
         model=asked.model,

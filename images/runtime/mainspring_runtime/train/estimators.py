@@ -84,7 +84,7 @@ def handles_missing(estimator: Any) -> bool:
 def counts_classes(estimator: Any) -> bool:
     """Whether it takes no labels but numbers from 0, as xgboost's classifiers do, also inside another estimator."""
     nested = (value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))
-    return any(is_classifier(item) and library(item) == "xgboost" for item in (estimator, *nested))
+    return any(library(item) == "xgboost" and is_classifier(item) for item in (estimator, *nested))
 
 
 def preload(path: str) -> None:

@@ -65,7 +65,7 @@ def test_a_graph_that_is_not_equal_is_not_used(tmp_path: Path, mixed: Path) -> N
     """Calibration asks LightGBM for raw scores, and the converter gives it probabilities."""
     report = train(tmp_path, mixed, "lightgbm.LGBMClassifier", calibrate=True)
     loaded = predictor.load(tasks.directory_of(report))
-    assert loaded.path == "sklearn"
+    assert (loaded.path, loaded.platform) == ("sklearn", "lightgbm_skops")
     assert loaded.fallback_reason is not None
     assert "ONNX and scikit-learn disagree" in loaded.fallback_reason
 
