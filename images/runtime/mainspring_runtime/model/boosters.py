@@ -7,7 +7,7 @@ numbers from 0. An object of this class is stored by skops like any other estima
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,13 @@ class LightGBMRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(self, text: str) -> None:
         self.text = text
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ValueError for what is no model, and ModuleNotFoundError without LightGBM."""
+        made = cls(text)
+        made.__setstate__({"text": text})
+        return made
 
     @property
     def n_features_in_(self) -> int:
@@ -38,18 +45,13 @@ class LightGBMRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Values [N]."""
         return np.asarray(self._booster.predict(_matrix(table)), dtype=np.float64)
 
-    @property
-    def _booster(self) -> Any:
-        # Made once: a booster is a handle of a native library, which no file can hold.
-        made = vars(self).get("_made")
-        if made is None:
-            import lightgbm
-
-            made = self._made = lightgbm.Booster(model_str=self.text)
-        return made
-
     def __getstate__(self) -> dict[str, Any]:
         return {"text": self.text}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Makes the booster, a handle of a native library that no file can hold: loading fails, not the first request."""
+        self.text = state["text"]
+        self._booster = _load(self.text)
 
 
 class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):  # type: ignore[misc]
@@ -67,6 +69,16 @@ class LightGBMClassifier(ClassifierMixin, LightGBMRegressor):  # type: ignore[mi
     def predict(self, table: Any) -> Array:
         """Classes [N]."""
         return np.asarray(np.argmax(self.predict_proba(table), axis=1))
+
+
+def _load(text: str) -> Any:
+    """Raises ValueError for what is no model; the library's own error is only an Exception."""
+    import lightgbm
+
+    try:
+        return lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise ValueError(str(error)) from error
 
 
 def names_of(names: Sequence[str]) -> Array:

@@ -19,6 +19,7 @@ PICKLES = (".joblib", ".pkl", ".pickle")
 XGBOOST = (".ubj", ".json")
 LIGHTGBM = (".txt", ".lgb")
 ONNX = ".onnx"
+OBJECTIVE = "objective="  # a line of LightGBM's text
 KNOWN = (".skops", *PICKLES, ONNX, *XGBOOST, *LIGHTGBM)
 
 
@@ -74,12 +75,9 @@ def _xgboost(path: Path) -> Any:
 
 
 def _lightgbm(path: Path) -> Any:
-    import lightgbm
-
     from mainspring_runtime.model import boosters
 
     text = path.read_text(encoding="utf-8")
-    lightgbm.Booster(model_str=text)
-    objective = next((line for line in text.splitlines() if line.startswith("objective=")), "")
-    classes = objective.removeprefix("objective=").startswith(("binary", "multiclass"))
-    return (boosters.LightGBMClassifier if classes else boosters.LightGBMRegressor)(text)
+    objective = next((line for line in text.splitlines() if line.startswith(OBJECTIVE)), "").removeprefix(OBJECTIVE)
+    classes = objective.startswith(("binary", "multiclass"))
+    return (boosters.LightGBMClassifier if classes else boosters.LightGBMRegressor).parse(text)

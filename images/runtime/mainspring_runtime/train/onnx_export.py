@@ -101,6 +101,8 @@ def _assemble(pipeline: Any, document: ModelDocument, types: Sequence[tuple[str,
     _require_domain(model, ML_DOMAIN, ML_VERSION)
     if any(node.op_type == REDUCE_MAX for node in graph.node):
         _require_domain(model, "", REDUCE_MAX_VERSION)
+    # skl2onnx keeps them in a set, whose order is another one now and then.
+    _replace(model.opset_import, sorted(model.opset_import, key=lambda item: str(item.domain)))
     onnx.checker.check_model(model)
     return model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import predictor
 from mainspring_runtime.model.predictor import Predictor
-from mainspring_runtime.package import packaging
+from mainspring_runtime.package import packaging, sources
 from mainspring_runtime.package.packaging import Request
 from tests.unit.runtime.package import packing
 from tests.unit.runtime.package.packing import Array
@@ -155,3 +156,16 @@ def test_a_lightgbm_regression_in_its_own_format(tmp_path: Path) -> None:
     loaded = package(tmp_path, "model.txt")
     assert (loaded.signature.task, loaded.path) == ("Regression", "sklearn")
     np.testing.assert_allclose(answers(loaded, "predict")[0], expected.predict(ROWS))
+
+
+def test_without_lightgbm_a_model_of_its_format_names_the_image_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = lightgbm.LGBMRegressor(n_estimators=2, verbose=-1).fit(ROWS, packing.values())
+    expected.booster_.save_model(tmp_path / "model.txt")
+    package(tmp_path, "model.txt")
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(PermanentError, match="the image runtime-boosting, which has it"):
+        predictor.load(tmp_path / "work" / "version")
+    with pytest.raises(PermanentError, match=r"mainspring\[boosting\]"):
+        sources.load(tmp_path / "model.txt", (), False)
