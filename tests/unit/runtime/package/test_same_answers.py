@@ -24,7 +24,7 @@ from tests.unit.runtime.package import packing
 
 ROWS = 60
 COLUMNS = ("Float", "Gaps", "Whole", "Flag", "Word", "Word with gaps")
-SCALERS = (StandardScaler, RobustScaler, lambda: KBinsDiscretizer(3, quantile_method="averaged_inverted_cdf"))
+SCALERS = (StandardScaler, RobustScaler, lambda: KBinsDiscretizer(3, strategy="uniform"))
 ENCODERS = (
     lambda: OneHotEncoder(handle_unknown="ignore"),
     lambda: OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1),
@@ -87,7 +87,8 @@ def problems(draw: st.DrawFn) -> tuple[Any, pandas.DataFrame, Any]:
     return estimator, rows, target(asked, seed)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time: an estimator that warns of odd data would fail a run that changed nothing.
+@settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(problems())
 def test_a_packaged_pipeline_answers_as_it_does_by_itself(problem: tuple[Any, pandas.DataFrame, Any]) -> None:
     estimator, rows, labels = problem
