@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "mainspring_runtime.evaluate.command",
     "join": "mainspring_runtime.labels.command",
     "serve": "mainspring_runtime.serve.command",
+    "package": "mainspring_runtime.package.command",
 }
 USAGE = f"usage: python -m mainspring_runtime {{{','.join(COMMANDS)}}} [argument ...]"
 EXIT_USAGE = 2

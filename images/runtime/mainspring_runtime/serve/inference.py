@@ -103,9 +103,14 @@ class InferenceApp:
     def _feedback(self, request: Request) -> Response:
         feedback = self._loaded().feedback
         if feedback is None:
-            raise RequestError(404, f"this server takes no feedback, since {environment.FEEDBACK_KEY} is not set")
+            raise RequestError(404, f"this server takes no feedback, since {self._why_no_feedback()}")
         body = http.plain_body(request, feedback_request.MAX_BYTES)
         return feedback_request.count(feedback, feedback_request.decode(body))
+
+    def _why_no_feedback(self) -> str:
+        if self._settings.feedback_key is None:
+            return f"{environment.FEEDBACK_KEY} is not set"
+        return "its model does not predict one class or value a row, which a label could be compared with"
 
     def _loaded(self) -> ServedModel:
         if self.model is None:

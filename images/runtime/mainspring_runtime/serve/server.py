@@ -159,7 +159,7 @@ def compile_model(parts: Parts, loaded: Loaded) -> Compiled:
         default_outputs=tuple(signature.default_outputs),
         outputs=frozenset(signature.output_names),
         batcher=Batcher(predict, _executor(parts, predictor), parts.limits, parts.tallies, observe=observe),
-        metadata=encode_metadata(settings, signature, predictor.path),
+        metadata=encode_metadata(settings, signature, predictor.platform),
         feedback=watched.feedback,
         log=log,
     )
