@@ -65,7 +65,7 @@ def without_nan(value: Any) -> Any:
     [
         (b"", "the body is not valid JSON"),
         (b"{", "the body is not valid JSON"),
-        (b"\xff", "the body is not valid JSON"),
+        (b"\xff", "the body is not UTF-8"),
         (b'{"inputs": []} {}', "the body is not valid JSON"),
         (body("[1]", name='"\xff"').replace(b"\xc3\xbf", b"\xff"), "the body is not UTF-8"),
         (body("[NaN]", name='"\xff"').replace(b"\xc3\xbf", b"\xff"), "the body is not UTF-8"),
