@@ -27,6 +27,7 @@ NODE = {
 }
 PROMETHEUS = {"prometheus": "prometheus"}  # with promtool
 BROWSER = {"chromium": "chromium"}
+LOAD = {"wrk": "wrk"}
 IMAGES = {"buildah": "buildah", "skopeo": "skopeo", "mmdebstrap": "mmdebstrap"}
 
 
