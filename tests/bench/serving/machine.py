@@ -13,7 +13,7 @@ from typing import Any
 TICKS = os.sysconf("SC_CLK_TCK")
 MEBIBYTE_KIB = 1024
 # What numeric libraries read when they are imported.
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def cores() -> tuple[int, int]:

@@ -12,7 +12,7 @@ from tests.cluster.progress import say
 
 PEERS = Path(__file__).resolve().parents[1] / "peers"
 INSTALL_LIMIT_SECONDS = 30 * command.MINUTE_SECONDS
-KSERVE, MLSERVER = "kserve", "mlserver"
+KSERVE, MLSERVER = "kserve", "mlserver"  # names of the lock files
 MODEL_FILE = "model.joblib"
 
 

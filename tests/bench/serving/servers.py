@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench.serving import machine, peers
+from tests.bench.serving import machine, peers, results
 from tests.bench.serving.models import Made
 from tests.bench.serving.wrk import Request
 from tests.cluster import command, wait
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 120.0
 ANSWER_SECONDS = 30.0
 POLL_SECONDS = 0.01
 END_SECONDS = 20.0
-OURS = "mainspring"
+PLATFORMS = {results.ONNX: "onnxruntime_onnx", results.SKLEARN: "sklearn_skops"}
 
 
 class NotStarted(Exception):
@@ -69,12 +69,8 @@ class Server:
         found: dict[str, Any] = json.loads(content)
         return found
 
-    def get(self, path: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(exchange(self.port, "GET", path)[1])
-        return found
 
-
-def ours(version: Version, directory: Path, name: str = OURS, **others: str) -> Start:
+def ours(version: Version, directory: Path, name: str = results.ONNX, **others: str) -> Start:
     """Everything on: the counters of the version's profile, and feedback."""
     port, internal = machine.free_ports(2)
     environment = {
@@ -85,6 +81,7 @@ def ours(version: Version, directory: Path, name: str = OURS, **others: str) -> 
         "MAINSPRING_PORT": str(port),
         "MAINSPRING_INTERNAL_PORT": str(internal),
         "MAINSPRING_FEEDBACK_KEY": "k" * 32,
+        "PYTHONPATH": os.environ["PYTHONPATH"],
         **others,
     }
     words = [sys.executable, "-m", "mainspring_runtime", "serve", "--work-dir", str(directory)]
@@ -93,22 +90,22 @@ def ours(version: Version, directory: Path, name: str = OURS, **others: str) -> 
 
 def kserve(made: Made, directory: Path) -> Start:
     [port] = machine.free_ports(1)
-    return Start(peers.KSERVE, peers.kserve(peers.environment(peers.KSERVE), made.joblib, port, directory), port, {})
+    words = peers.kserve(peers.environment(peers.KSERVE), made.joblib, port, directory)
+    return Start(results.KSERVE, words, port, {})
 
 
 def mlserver(made: Made, directory: Path) -> Start:
     ports = machine.free_ports(3)
     words = peers.mlserver(peers.environment(peers.MLSERVER), made.joblib, ports, directory)
-    return Start(peers.MLSERVER, words, ports[0], {})
+    return Start(results.MLSERVER, words, ports[0], {})
 
 
 @contextmanager
 def running(start: Start, log: Path) -> Iterator[Server]:
     """Until the end of the block. Raises `NotStarted`."""
     words = machine.pinned(start.words, machine.cores()[0])
-    environment = os.environ | machine.ONE_THREAD | start.environment
-    if start.name in (peers.KSERVE, peers.MLSERVER):
-        del environment["PYTHONPATH"]  # ours
+    others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = others | machine.ONE_THREAD | start.environment
     with log.open("w") as output:
         started = time.perf_counter()
         with subprocess.Popen(words, env=environment, stdout=output, stderr=output, start_new_session=True) as process:
@@ -165,6 +162,13 @@ def check_equal(servers: Sequence[Server], requests: Sequence[Request]) -> None:
             raise NotEqual(f"labels differ for request {number}: {said}")
 
 
+def check_path(server: Server) -> None:
+    """One of ours answers by the path that its name says. Raises `NotEqual`."""
+    platform = json.loads(exchange(server.port, "GET", MODEL)[1])["platform"]
+    if platform != PLATFORMS[server.name]:
+        raise NotEqual(f"{server.name} answers by {platform}")
+
+
 def labels(answer: Mapping[str, Any]) -> list[int]:
     """The values of the first output, however they are nested."""
     return list(flat(answer["outputs"][0]["data"]))
@@ -176,6 +180,3 @@ def flat(values: Any) -> Iterator[Any]:
             yield from flat(each)
     else:
         yield values
-
-
-Starter = Callable[[Made, Path], Start]
