@@ -63,13 +63,14 @@ class Case:
         return {"class": self.class_, "preprocessing": "Auto" if self.auto else "None", "params": params}
 
 
-LOGISTIC = {"class_": "sklearn.linear_model.LogisticRegression", "params": {"max_iter": 2000}}
-FOREST = {"class_": "sklearn.ensemble.RandomForestClassifier"}
-BOOSTING = {"class_": "sklearn.ensemble.HistGradientBoostingClassifier"}
+LOGISTIC: dict[str, Any] = {"class_": "sklearn.linear_model.LogisticRegression", "params": {"max_iter": 2000}}
+FOREST: dict[str, Any] = {"class_": "sklearn.ensemble.RandomForestClassifier"}
+BOOSTING: dict[str, Any] = {"class_": "sklearn.ensemble.HistGradientBoostingClassifier"}
 LOGISTIC_BARE = Case("logistic regression", **LOGISTIC)
+FOREST_BARE = Case("forest of 100 trees", **FOREST)
 CASES = (
     LOGISTIC_BARE,
-    Case("forest of 100 trees", **FOREST),
+    FOREST_BARE,
     Case("Auto, logistic regression", **LOGISTIC, auto=True),
     Case("Auto, forest of 100 trees", **FOREST, auto=True),
     Case("Auto, histogram boosting", **BOOSTING, auto=True),
