@@ -26,7 +26,6 @@ import uvloop
 from prometheus_client import generate_latest
 
 from mainspring_runtime.serve import loading, predicting, server, tables
-from mainspring_runtime.serve.inference import InferenceApp
 from mainspring_runtime.serve.loading import Loaded
 from mainspring_runtime.serve.metrics import make_registry
 from mainspring_runtime.serve.monitoring import compiling
@@ -38,6 +37,7 @@ from mainspring_runtime.serve.tables import Schema, Table
 from mainspring_runtime.serve.wire import RequestInput
 from tests.unit.runtime.serve import artifact
 from tests.unit.runtime.serve.artifact import Version
+from tests.unit.runtime.serve.wired import Line
 from tests.unit.runtime.train import prepared_data
 
 Columns = dict[str, tuple[str, list[Any]]]
@@ -122,24 +122,21 @@ def stop(parts: server.Parts) -> None:
 async def measure(parts: server.Parts, content: bytes, sizes: Sizes) -> float:
     """Microseconds of CPU time for each row, binning included."""
     started = time.process_time()
-    await asyncio.gather(*(call(parts.app, content, sizes.requests) for _ in range(CALLERS)))
+    await asyncio.gather(*(call(parts, content, sizes.requests) for _ in range(CALLERS)))
     assert parts.monitor.watched is not None
     parts.monitor.watched.counters.settle()
     return (time.process_time() - started) / (CALLERS * sizes.requests * sizes.rows) * 1e6
 
 
-async def call(app: InferenceApp, content: bytes, requests: int) -> None:
+async def call(parts: server.Parts, content: bytes, requests: int) -> None:
     """One caller: the next request follows the answer."""
-    scope = {"path": PATH, "method": "POST", "headers": [(b"content-type", b"application/json")]}
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    async def send(message: dict[str, Any]) -> None:
-        assert message.get("status", 200) == 200
-
+    line = Line(parts.public.shared)
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nhost: m\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
     for _ in range(requests):
-        await app(scope, receive, send)
+        assert (await line.ask(head.encode() + content)).startswith(b"HTTP/1.1 200")
+    line.close()
 
 
 def make_columns(kinds: dict[str, int]) -> Columns:

@@ -19,7 +19,6 @@ def main(argv: Sequence[str]) -> None:
     """Serve until SIGTERM. Raises `JobError` when the model cannot be served."""
     arguments = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     configuration = settings.from_environment(os.environ)
     threads = cpu.thread_count()
     cpu.limit_threads(threads)

@@ -1,54 +1,44 @@
-"""Port 8080: the REST endpoints of the Open Inference Protocol v2, for one version of one model, and feedback on it.
+"""Port 8080: the REST endpoints of the Open Inference Protocol v2 and of v1, for one version of one model, and feedback.
 
 A route is a whole path, since the names of the model and of its version are known from the start. A further protocol is
-further routes with their own codec in front of the same batcher.
+further routes with a codec of its own (`v1`, `v2`) in front of the same batcher.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
 from mainspring import __version__
 from mainspring_runtime.errors import JobError
-from mainspring_runtime.serve import environment, http, tables, wire
-from mainspring_runtime.serve.batching import Batcher, Failed
-from mainspring_runtime.serve.errors import RequestError, bad_request, closest, unavailable
-from mainspring_runtime.serve.http import Receive, Response, Route, Scope, Send
+from mainspring_runtime.serve import environment, http, v1, v2, wire
+from mainspring_runtime.serve.batching import Failed
+from mainspring_runtime.serve.errors import RequestError, bad_request, unavailable
+from mainspring_runtime.serve.http import Request, Response, Route, Router
 from mainspring_runtime.serve.metrics import Tallies
 from mainspring_runtime.serve.monitoring import feedback_request
-from mainspring_runtime.serve.monitoring.feedback import Feedback
-from mainspring_runtime.serve.payloads.log import Log
-from mainspring_runtime.serve.predicting import Outputs
+from mainspring_runtime.serve.predicting import Answer
+from mainspring_runtime.serve.served import Asked, ServedModel
 from mainspring_runtime.serve.settings import Limits, Settings
-from mainspring_runtime.serve.tables import Schema
 
 logger = logging.getLogger(__name__)
 
 LIVE = Response(200, b'{"live":true}')
 READY = Response(200, b'{"ready":true}')
 NOT_READY = Response(503, b'{"ready":false}')
+EXTENSIONS = ["binary_tensor_data"]
+GONE = 499  # as nginx counts it: the caller went away before its answer
 
-
-@dataclass(frozen=True)
-class ServedModel:
-    """A loaded model and everything that was prepared for answering quickly."""
-
-    schema: Schema
-    default_outputs: Outputs
-    outputs: frozenset[str]
-    batcher: Batcher
-    metadata: bytes
-    feedback: Feedback | None = None
-    log: Log | None = None
+Read = Callable[[ServedModel, Request, bytes], Asked]
 
 
 class InferenceApp:
-    """The ASGI application. `model` is None while it loads; `draining` is set once, on the way out."""
+    """What port 8080 answers. `model` is None while it loads; `draining` is set once, on the way out."""
 
     def __init__(self, settings: Settings, limits: Limits, tallies: Tallies) -> None:
         self.model: ServedModel | None = None
@@ -56,56 +46,59 @@ class InferenceApp:
         self._settings = settings
         self._limits = limits
         self._tallies = tallies
-        self._routes = self._make_routes()
-        self._what_is_here = f"this server has model {settings.model!r}, version {settings.version}"
+        self.router = Router(
+            self._make_routes(), f"this server has model {settings.model!r}, version {settings.version}"
+        )
 
     @property
     def ready(self) -> bool:
         return self.model is not None and not self.draining
 
     def _make_routes(self) -> dict[str, Route]:
-        base = f"/v2/models/{self._settings.model}"
+        model = self._settings.model
+        base = f"/v2/models/{model}"
         routes = {
             "/v2": Route("GET", self._server_metadata),
             "/v2/health/live": Route("GET", self._live),
             "/v2/health/ready": Route("GET", self._ready),
+            "/v1/models": Route("GET", self._models),
+            "/v2/models": Route("GET", self._models),
+            f"/v1/models/{model}": Route("GET", self._model_ready),
+            f"/v1/models/{model}:predict": self._inference_route(self._read_v1),
+            f"{base}/feedback": Route("POST", self._feedback, feedback_request.MAX_BYTES),
         }
         for path in (base, f"{base}/versions/{self._settings.version}"):
             routes[path] = Route("GET", self._model_metadata)
             routes[f"{path}/ready"] = Route("GET", self._model_ready)
-            routes[f"{path}/infer"] = Route("POST", self._infer)
-        routes[f"{base}/feedback"] = Route("POST", self._feedback)
+            routes[f"{path}/infer"] = self._inference_route(self._read_v2, binary=True)
         return routes
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            response = await http.find(self._routes, scope, self._what_is_here)(scope, receive)
-        except RequestError as error:
-            response = http.refusal(error)
-        except http.Disconnected:
-            return
-        await http.respond(send, response, close=self.draining)
+    def _inference_route(self, read: Read, *, binary: bool = False) -> Route:
+        return Route("POST", partial(self._infer, read), self._limits.body_bytes, binary, self._count_refused)
 
-    async def _live(self, _scope: Scope, _receive: Receive) -> Response:
+    def _live(self, _request: Request) -> Response:
         return LIVE
 
-    async def _ready(self, _scope: Scope, _receive: Receive) -> Response:
+    def _ready(self, _request: Request) -> Response:
         return READY if self.ready else NOT_READY
 
-    async def _server_metadata(self, _scope: Scope, _receive: Receive) -> Response:
-        return Response(200, wire.encode({"name": "mainspring", "version": __version__, "extensions": []}))
+    def _server_metadata(self, _request: Request) -> Response:
+        return Response(200, wire.encode({"name": "mainspring", "version": __version__, "extensions": EXTENSIONS}))
 
-    async def _model_ready(self, _scope: Scope, _receive: Receive) -> Response:
+    def _models(self, _request: Request) -> Response:
+        return Response(200, wire.encode({"models": [self._settings.model]}))
+
+    def _model_ready(self, _request: Request) -> Response:
         return Response(200 if self.ready else 503, wire.encode({"name": self._settings.model, "ready": self.ready}))
 
-    async def _model_metadata(self, _scope: Scope, _receive: Receive) -> Response:
+    def _model_metadata(self, _request: Request) -> Response:
         return Response(200, self._loaded().metadata)
 
-    async def _feedback(self, scope: Scope, receive: Receive) -> Response:
+    def _feedback(self, request: Request) -> Response:
         feedback = self._loaded().feedback
         if feedback is None:
             raise RequestError(404, f"this server takes no feedback, since {environment.FEEDBACK_KEY} is not set")
-        body = await http.read_json(scope, receive, feedback_request.MAX_BYTES)
+        body = http.plain_body(request, feedback_request.MAX_BYTES)
         return feedback_request.count(feedback, feedback_request.decode(body))
 
     def _loaded(self) -> ServedModel:
@@ -113,47 +106,49 @@ class InferenceApp:
             raise unavailable(f"model {self._settings.model!r} is still being loaded")
         return self.model
 
-    async def _infer(self, scope: Scope, receive: Receive) -> Response:
-        """Count and time what `_answer` does. A request that never became complete has no time."""
-        started: float | None = None
+    def _read_v2(self, model: ServedModel, request: Request, body: bytes) -> Asked:
+        return v2.read(model, body, request.headers.get(wire.BINARY_HEADER), self._limits.request_rows)
+
+    def _read_v1(self, model: ServedModel, _request: Request, body: bytes) -> Asked:
+        return v1.read(model, body, self._limits.request_rows)
+
+    def _infer(self, read: Read, request: Request) -> Response | None:
+        """Put a request into the queue; `_finish` answers it."""
+        started = time.perf_counter()
         try:
-            body = await http.read_json(scope, receive, self._limits.body_bytes)
-            started = time.perf_counter()
-            response = await self._answer(body)
+            body = http.plain_body(request, self._limits.body_bytes)
+            model = self._loaded()
+            asked = self._marked(model, read(model, request, body), len(body))
+            answer = model.batcher.submit(asked.table, asked.outputs)
         except RequestError as error:
-            response = http.refusal(error)
+            return self._counted(http.refusal(error), started)
+        request.on_gone = answer.cancel
+        answer.add_done_callback(partial(self._finish, request, asked, started))
+        return None
+
+    def _marked(self, model: ServedModel, asked: Asked, size: int) -> Asked:
+        """With a note for the payload log, if it shall have this request."""
+        self._tallies.coerced_values += asked.table.coerced
+        if model.log is None or (mark := model.log.mark(asked.id, size)) is None:
+            return asked
+        return msgspec.structs.replace(asked, table=msgspec.structs.replace(asked.table, mark=mark))
+
+    def _finish(self, request: Request, asked: Asked, started: float, done: asyncio.Future[Answer | Failed]) -> None:
+        if done.cancelled():
+            self._tallies.requests[GONE] += 1
+            return
+        answer = done.result()
+        response = http.refusal(explain(answer.error)) if isinstance(answer, Failed) else asked.write(answer)
+        request.respond(self._counted(http.packed(request, response), started))
+
+    def _counted(self, response: Response, started: float) -> Response:
         self._tallies.requests[response.status] += 1
-        if started is not None:
-            self._tallies.request_seconds.observe(time.perf_counter() - started)
+        self._tallies.request_seconds.observe(time.perf_counter() - started)
         return response
 
-    async def _answer(self, body: bytes) -> Response:
-        model = self._loaded()
-        request = wire.decode(body)
-        outputs = choose_outputs(model, request.outputs)
-        table = tables.build(model.schema, request.inputs, self._limits.request_rows)
-        self._tallies.coerced_values += table.coerced
-        if model.log is not None and (mark := model.log.mark(request.id, len(body))) is not None:
-            table = msgspec.structs.replace(table, mark=mark)
-        answer = await model.batcher.submit(table, outputs)
-        if isinstance(answer, Failed):
-            raise explain(answer.error)
-        return Response(
-            200, wire.encode(wire.InferResponse(self._settings.model, self._settings.version, answer, request.id))
-        )
-
-
-def choose_outputs(model: ServedModel, wanted: Sequence[wire.RequestOutput] | None) -> Outputs:
-    """The names that were asked for, each once; without any, the model's default."""
-    if not wanted:
-        return model.default_outputs
-    for output in wanted:
-        if output.name not in model.outputs:
-            known = ", ".join(sorted(model.outputs))
-            raise bad_request(
-                f"unknown output {output.name!r}{closest(output.name, model.outputs)}; this model has {known}"
-            )
-    return tuple(dict.fromkeys(output.name for output in wanted))
+    def _count_refused(self, status: int) -> None:
+        """A request that never became complete, or was not what the route takes: it has no time."""
+        self._tallies.requests[status] += 1
 
 
 def explain(error: BaseException) -> RequestError:

@@ -6,10 +6,9 @@ the model does not have.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -18,13 +17,22 @@ from mainspring_runtime.model.signature import Signature
 from mainspring_runtime.serve import tables
 from mainspring_runtime.serve.tables import Schema, Table
 from mainspring_runtime.serve.tensors import Array
-from mainspring_runtime.serve.wire import ResponseOutput
 
 Outputs = tuple[str, ...]  # names, in the order that the caller wants
-Answer = list[ResponseOutput]
 OUTPUT_CHOICES = 64  # of which it is remembered what the model must compute
 
 Results = Mapping[str, Array]  # outputs by name, [rows] or [rows, K]
+
+
+class Result(msgspec.Struct, frozen=True, gc=False):
+    """One output for one request: `values` [rows] or [rows, K], of the datatype's own type."""
+
+    name: str
+    datatype: str
+    values: Array
+
+
+Answer = list[Result]
 
 
 class Predicted(msgspec.Struct, frozen=True, gc=False):
@@ -89,15 +97,13 @@ def make_predict(
 
 
 def split(results: Sequence[tuple[str, str, Array]], rows: Sequence[int]) -> list[Answer]:
-    """Cut the results ([total rows] or [total rows, K]) back into one answer per request."""
-    answers: list[Answer] = [[] for _ in rows]
-    for name, datatype, array in results:
-        shape = list(array.shape[1:])
-        width = math.prod(shape)
-        values: list[Any] = array.ravel().tolist()
-        start = 0
-        for answer, count in zip(answers, rows, strict=True):
-            end = start + count * width
-            answer.append(ResponseOutput(name, datatype, [count, *shape], values[start:end]))
-            start = end
+    """Cut the results ([total rows] or [total rows, K]) back into one answer per request: views, no copies."""
+    if len(rows) == 1:
+        return [[Result(*result) for result in results]]
+    answers: list[Answer] = []
+    start = 0
+    for count in rows:
+        end = start + count
+        answers.append([Result(name, datatype, values[start:end]) for name, datatype, values in results])
+        start = end
     return answers

@@ -8,14 +8,15 @@ import logging
 import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainspring_runtime.model.signature import Output
 from mainspring_runtime.serve import loading, predicting, tables
 from mainspring_runtime.serve.batching import Batcher, Observe
-from mainspring_runtime.serve.inference import InferenceApp, ServedModel
+from mainspring_runtime.serve.executing import ShortCallsAtOnce
+from mainspring_runtime.serve.inference import InferenceApp
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.listener import Listener, bind
 from mainspring_runtime.serve.loading import Loaded
@@ -26,7 +27,8 @@ from mainspring_runtime.serve.monitoring.monitor import Monitor
 from mainspring_runtime.serve.monitoring.series import MonitoringCollector
 from mainspring_runtime.serve.payloads import compiling as payload_logs
 from mainspring_runtime.serve.payloads.log import Log
-from mainspring_runtime.serve.predicting import Predicted
+from mainspring_runtime.serve.predicting import Predicted, Predictor
+from mainspring_runtime.serve.served import ServedModel
 from mainspring_runtime.serve.settings import Limits, Settings
 
 logger = logging.getLogger(__name__)
@@ -63,8 +65,8 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
         collector=collector,
         monitor=monitor,
         app=app,
-        public=Listener(app, bind(settings.port), limits),
-        internal=Listener(InternalApp(registry, monitor), bind(settings.internal_port), limits),
+        public=Listener(app.router, bind(settings.port), limits),
+        internal=Listener(InternalApp(registry, monitor).router, bind(settings.internal_port), limits),
         executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
     )
 
@@ -121,10 +123,12 @@ def start_answering(parts: Parts, loaded: Loaded) -> None:
     observe = _observers(watched.counters.observe, log)
     parts.monitor.watched = replace(watched, payloads=payloads)
     parts.app.model = ServedModel(
+        name=settings.model,
+        version=settings.version,
         schema=schema,
         default_outputs=tuple(signature.default_outputs),
         outputs=frozenset(signature.output_names),
-        batcher=Batcher(predict, parts.executor, parts.limits, parts.tallies, observe=observe),
+        batcher=Batcher(predict, _executor(parts, predictor), parts.limits, parts.tallies, observe=observe),
         metadata=encode_metadata(settings, signature, predictor.path),
         feedback=watched.feedback,
         log=log,
@@ -136,6 +140,10 @@ def start_answering(parts: Parts, loaded: Loaded) -> None:
     gc.collect()
     gc.freeze()
     logger.info("ready")
+
+
+def _executor(parts: Parts, predictor: Predictor) -> Executor:
+    return ShortCallsAtOnce(parts.executor) if predictor.path == "onnx" else parts.executor
 
 
 def _observers(count: Observe, log: Log | None) -> Observe:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,13 +22,15 @@ from mainspring_runtime.model.signature import Column, Signature
 from mainspring_runtime.serve import tensors
 from mainspring_runtime.serve.errors import RequestError, bad_request, closest
 from mainspring_runtime.serve.payloads.mark import Mark
+from mainspring_runtime.serve.tensors import Tensor, Values
 from mainspring_runtime.serve.wire import RequestInput
 
 PLAIN_NUMBERS = {float, int}
 
 Matrix = npt.NDArray[np.float64]
 Coercions = list[tuple[str, int]]
-Cells = tuple[str, list[Any]]  # declared datatype and flat values of one column
+Cells = tuple[str, Values]  # declared datatype and flat values of one column
+Input = RequestInput | Tensor
 
 
 class Table(msgspec.Struct, frozen=True, gc=False):
@@ -116,7 +117,7 @@ def _require_supported(column: Column) -> None:
         )
 
 
-def build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:
+def build(schema: Schema, inputs: Sequence[Input], max_rows: int) -> Table:
     """The table of a request. Raises `RequestError` 400 naming the input, or 413 when it has more than `max_rows`."""
     if schema.key is not None and (keys := [item for item in inputs if item.name == schema.key]):
         table = _build(schema, [item for item in inputs if item.name != schema.key], max_rows)
@@ -124,7 +125,7 @@ def build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Tabl
     return _build(schema, inputs, max_rows)
 
 
-def _build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Table:
+def _build(schema: Schema, inputs: Sequence[Input], max_rows: int) -> Table:
     if not inputs:
         raise bad_request(f"no inputs: expected {_expected(schema)}")
     rows = _rows(inputs[0], max_rows)
@@ -133,16 +134,21 @@ def _build(schema: Schema, inputs: Sequence[RequestInput], max_rows: int) -> Tab
     return _from_cells(schema, _by_column(schema, inputs, rows), rows)
 
 
-def _rows(first: RequestInput, max_rows: int) -> int:
+def _rows(first: Input, max_rows: int) -> int:
     rows = first.shape[0] if first.shape else 0
     if rows < 1:
         raise bad_request(f"input {first.name!r}: expected at least one row, got shape {first.shape}")
-    if rows > max_rows:
-        raise RequestError(413, f"{rows} rows in one request; the limit is {max_rows}, so send several requests")
+    require_rows(rows, max_rows)
     return rows
 
 
-def _keys(given: Sequence[RequestInput], rows: int) -> tensors.Keys:
+def require_rows(rows: int, max_rows: int) -> None:
+    """Raises `RequestError` 413."""
+    if rows > max_rows:
+        raise RequestError(413, f"{rows} rows in one request; the limit is {max_rows}, so send several requests")
+
+
+def _keys(given: Sequence[Input], rows: int) -> tensors.Keys:
     """What was sent as the key. Raises `RequestError` 400."""
     item, *others = given
     if others:
@@ -152,23 +158,23 @@ def _keys(given: Sequence[RequestInput], rows: int) -> tensors.Keys:
     return tensors.to_keys(item.name, item.datatype, _flatten(item, rows, 1))
 
 
-def _is_tensor(schema: Schema, inputs: Sequence[RequestInput]) -> bool:
+def _is_tensor(schema: Schema, inputs: Sequence[Input]) -> bool:
     """One input that is no column of the model, or is too wide to be one."""
     only = inputs[0]
     return len(inputs) == 1 and len(only.shape) == 2 and (only.shape[1] != 1 or only.name not in schema.names)
 
 
-def _from_tensor(schema: Schema, tensor: RequestInput, rows: int) -> Table:
+def _from_tensor(schema: Schema, tensor: Input, rows: int) -> Table:
     width = len(schema.columns)
     if tensor.shape[1] != width:
         raise bad_request(_wrong_tensor(schema, tensor))
     flat = _flatten(tensor, rows, width)
-    if schema.only_numbers and tensor.datatype in tensors.FLOATS and (matrix := _plain_matrix(flat)) is not None:
+    if schema.only_numbers and tensor.datatype in tensors.FLOATS and (matrix := _plain_matrix([flat])) is not None:
         return Table(rows, matrix.reshape(rows, width))
     return _from_cells(schema, [(tensor.datatype, flat[index::width]) for index in range(width)], rows)
 
 
-def _wrong_tensor(schema: Schema, tensor: RequestInput) -> str:
+def _wrong_tensor(schema: Schema, tensor: Input) -> str:
     if tensor.shape[1] == 1:
         return f"unknown input {tensor.name!r}{closest(tensor.name, schema.names)}; expected {_expected(schema)}"
     return (
@@ -176,7 +182,7 @@ def _wrong_tensor(schema: Schema, tensor: RequestInput) -> str:
     )
 
 
-def _by_column(schema: Schema, inputs: Sequence[RequestInput], rows: int) -> list[Cells | None]:
+def _by_column(schema: Schema, inputs: Sequence[Input], rows: int) -> list[Cells | None]:
     """The cells of each column in the order of the signature; None where the caller left one out."""
     given: dict[str, Cells] = {}
     shapes = [rows], [rows, 1]
@@ -195,10 +201,12 @@ def _by_column(schema: Schema, inputs: Sequence[RequestInput], rows: int) -> lis
     return [given.get(column.name) for column in schema.columns]
 
 
-def _flatten(item: RequestInput, rows: int, width: int) -> list[Any]:
+def _flatten(item: Input, rows: int, width: int) -> Values:
     """Row-major values, whether they came flat or nested by row."""
     values = item.data
-    if values and type(values[0]) is list:
+    if values is None:
+        raise bad_request(f"input {item.name!r} has no data")
+    if isinstance(values, list) and values and type(values[0]) is list:
         if set(map(type, values)) != {list} or set(map(len, values)) != {width}:
             raise bad_request(f"input {item.name!r}: expected {width} values in each nested row of shape {item.shape}")
         values = list(chain.from_iterable(values))
@@ -217,7 +225,7 @@ def _from_cells(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Tab
 
 def _float_block(schema: Schema, cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, Coercions]:
     """[N, FP64 columns], and where values were coerced."""
-    if (flat := _plain_values(schema, cells)) is not None and (matrix := _plain_matrix(flat)) is not None:
+    if (plain := _plain_values(schema, cells)) is not None and (matrix := _plain_matrix(plain)) is not None:
         return matrix.reshape(len(cells), rows).T, []
     converted = [_convert(column, given, rows) for column, given in zip(schema.float_columns, cells, strict=True)]
     block = np.array([array for array, _ in converted], dtype=np.float64).reshape(len(cells), rows)
@@ -228,26 +236,35 @@ def _coercions(columns: Sequence[Column], converted: Sequence[tensors.Converted]
     return [(column.name, count) for column, (_, count) in zip(columns, converted, strict=True) if count]
 
 
-def _plain_values(schema: Schema, cells: Sequence[Cells | None]) -> list[Any] | None:
-    """The values of all columns, one after the other, unless a column is absent or needs a closer look."""
-    given = [cell for cell in cells if cell is not None and cell[0] in tensors.FLOATS]
-    if not schema.plain_floats or len(given) < len(cells):
-        return None
-    return list(chain.from_iterable(values for _, values in given))
+def _plain_values(schema: Schema, cells: Sequence[Cells | None]) -> list[Values] | None:
+    """The values of all columns, unless a column is absent or needs a closer look."""
+    given = [cell[1] for cell in cells if cell is not None and cell[0] in tensors.FLOATS]
+    return given if schema.plain_floats and len(given) == len(cells) else None
 
 
 def _convert(column: Column, given: Cells | None, rows: int) -> tensors.Converted:
     return (tensors.missing(column, rows), 0) if given is None else tensors.to_array(column, *given)
 
 
-def _plain_matrix(flat: list[Any]) -> Matrix | None:
+def _plain_matrix(columns: Sequence[Values]) -> Matrix | None:
     """All values at once when they are numbers and nothing else; None leaves the naming of the culprit to `tensors`."""
+    if columns and not isinstance(columns[0], list):
+        return _finite_matrix(columns)
+    flat = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
     if not set(map(type, flat)) <= PLAIN_NUMBERS:
         return None
     try:
         return np.array(flat, dtype=np.float64)
     except OverflowError:
         return None
+
+
+def _finite_matrix(columns: Sequence[Values]) -> Matrix | None:
+    """The same for values that came as bytes, where NaN and infinity are values like others."""
+    if any(isinstance(values, list) for values in columns):
+        return None
+    matrix = np.asarray(columns[0] if len(columns) == 1 else columns, dtype=np.float64)
+    return matrix if np.isfinite(matrix).all() else None
 
 
 def _expected(schema: Schema) -> str:

@@ -1,4 +1,4 @@
-"""The values of one input, as JSON gave them, to the array that the model's signature asks for. Pure.
+"""The values of one input, as JSON or bytes gave them, to the array that the model's signature asks for. Pure.
 
 Nothing is guessed and nothing is lost: a value that the column's datatype cannot hold exactly is refused, by name and row.
 A value that it can hold although the caller declared another datatype (an integer for a float) is accepted and counted.
@@ -12,6 +12,7 @@ from datetime import datetime
 from types import NoneType
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -19,17 +20,27 @@ from mainspring_runtime.model.signature import Column
 from mainspring_runtime.serve.errors import RequestError, bad_request
 
 Array = npt.NDArray[Any]
+Values = list[Any] | Array  # of an input, flat: from JSON, or from bytes
 Converted = tuple[Array, int]  # the values, and how many were coerced
 Keys = tuple[str | None, ...]  # for each row, None where there is none
 
-FLOATS = frozenset({"FP16", "FP32", "FP64"})
+FLOATS = frozenset({"BF16", "FP16", "FP32", "FP64"})
 INTEGERS = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 NULLABLE = frozenset({"FP64", "BYTES"})  # the datatypes that have a value for missing
 EXACT_INTEGERS = 2**53  # every integer up to here is a float64
 SHOWN_CHARACTERS = 40
 
 
-def to_array(column: Column, datatype: str, values: list[Any]) -> Converted:
+class Tensor(msgspec.Struct, frozen=True, gc=False):
+    """An input whose values came as bytes: a flat array of its datatype; strings are a list, as JSON would give them."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Values
+
+
+def to_array(column: Column, datatype: str, values: Values) -> Converted:
     """The values ([N], flat) of an input declared as `datatype`, in the datatype of `column`.
 
     FP64: float64 with NaN for null, NaN and "NaN"; INT64: int64; BOOL: bool; BYTES: object array of str with '' for null.
@@ -37,6 +48,10 @@ def to_array(column: Column, datatype: str, values: list[Any]) -> Converted:
     """
     if datatype not in _accepted(column):
         raise bad_request(f"input {column.name!r}: expected datatype {column.datatype}, got {datatype}")
+    if isinstance(values, np.ndarray):
+        if (array := _same_kind(column, datatype, values)) is not None:
+            return array, 0
+        values = to_list(datatype, values)
     return CONVERTERS[column.datatype](column, datatype, values)
 
 
@@ -47,8 +62,30 @@ def missing(column: Column, rows: int) -> Array:
     return np.full(rows, np.nan) if column.datatype == "FP64" else np.full(rows, "", dtype=object)
 
 
-def to_keys(name: str, datatype: str, values: list[Any]) -> Keys:
+def to_list(datatype: str, values: Array) -> list[Any]:
+    """What JSON would have given: true and false, null for NaN."""
+    items: list[Any] = values.tolist()
+    if datatype == "BOOL":
+        return [bool(item) if item < 2 else item for item in items]
+    return [None if item != item else item for item in items] if datatype in FLOATS else items
+
+
+def _same_kind(column: Column, datatype: str, values: Array) -> Array | None:
+    """At once, when nothing has to be coerced or refused; None leaves that to the converters, value by value."""
+    match column.datatype:
+        case "FP64" if datatype in FLOATS and column.kind != "Boolean":
+            bad = np.isinf(values) if column.nullable else ~np.isfinite(values)
+            return None if bad.any() else values.astype(np.float64)
+        case "INT64" if datatype in INTEGERS and datatype != "UINT64":
+            return values.astype(np.int64)
+        case "BOOL" if datatype == "BOOL" and not (values > 1).any():
+            return values.astype(np.bool_)
+    return None
+
+
+def to_keys(name: str, datatype: str, values: Values) -> Keys:
     """What tells rows apart, as text: it may come as strings or as integers. Raises `RequestError` 400."""
+    values = values.tolist() if isinstance(values, np.ndarray) else values
     if datatype != "BYTES" and datatype not in INTEGERS:
         raise bad_request(f"input {name!r}: expected datatype BYTES or INT64 (it is the key), got {datatype}")
     wanted = (str, NoneType) if datatype == "BYTES" else (int, NoneType)

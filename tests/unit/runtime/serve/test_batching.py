@@ -13,9 +13,8 @@ import pytest
 from mainspring_runtime.serve.batching import Batcher, Failed
 from mainspring_runtime.serve.errors import RequestError
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.predicting import Answer, Outputs, Predicted
+from mainspring_runtime.serve.predicting import Answer, Outputs, Predicted, Result
 from mainspring_runtime.serve.tables import Table
-from mainspring_runtime.serve.wire import ResponseOutput
 from tests.unit.runtime.serve.fakes import LIMITS, HeldExecutor
 
 PREDICT = ("predict",)
@@ -30,7 +29,7 @@ def echo(tables: Sequence[Table], outputs: Outputs) -> Predicted:
     """Answers with the value that came; a value below zero fails the whole call."""
     if any((part.floats < 0).any() for part in tables):
         raise ValueError("below zero")
-    answers = [[ResponseOutput(outputs[0], "FP64", [part.rows], part.floats.ravel().tolist())] for part in tables]
+    answers = [[Result(outputs[0], "FP64", part.floats.ravel())] for part in tables]
     return Predicted(answers, tables)
 
 
@@ -61,7 +60,7 @@ class Bench:
 def value_of(future: asyncio.Future[Answer | Failed]) -> float:
     answer = future.result()
     assert not isinstance(answer, Failed)
-    return float(answer[0].data[0])
+    return float(answer[0].values[0])
 
 
 def error_of(future: asyncio.Future[Answer | Failed]) -> BaseException:

@@ -14,11 +14,13 @@ from mainspring import __version__
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.serve import predicting, tables
 from mainspring_runtime.serve.batching import Batcher
-from mainspring_runtime.serve.inference import InferenceApp, ServedModel
+from mainspring_runtime.serve.inference import InferenceApp
 from mainspring_runtime.serve.metadata import encode_metadata
 from mainspring_runtime.serve.metrics import Tallies
+from mainspring_runtime.serve.served import ServedModel
 from mainspring_runtime.serve.settings import Limits
 from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor
+from tests.unit.runtime.serve.wired import Wired
 
 INFER = "/v2/models/tumours/infer"
 
@@ -32,11 +34,14 @@ class Server:
         self.app = InferenceApp(SETTINGS, limits, self.tallies)
         self._limits = limits
         self._executor = executor
-        self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://test")
+        self.wired = Wired(self.app.router, limits)
+        self.client = httpx.AsyncClient(transport=self.wired, base_url="http://test")
 
     def load(self) -> None:
         schema = tables.compile_schema(self.predictor.signature)
         self.app.model = ServedModel(
+            name=SETTINGS.model,
+            version=SETTINGS.version,
             schema=schema,
             default_outputs=("predict",),
             outputs=frozenset({"predict", "predict_proba"}),
@@ -118,14 +123,20 @@ async def test_health_and_readiness_follow_the_life_of_the_server(starting: Serv
 
 
 async def test_while_draining_requests_are_answered_and_callers_sent_away(server: Server) -> None:
-    server.app.draining = True
+    server.wired.shared.closing = True
     response = await server.infer(1.0, 2.0)
     assert (response.status_code, response.headers["connection"]) == (200, "close")
     assert (await server.client.get("/v2/nothing")).headers["connection"] == "close"
 
 
 async def test_the_server_introduces_itself(server: Server) -> None:
-    assert (await server.client.get("/v2")).json() == {"name": "mainspring", "version": __version__, "extensions": []}
+    assert (await server.client.get("/v2")).json() == {
+        "name": "mainspring",
+        "version": __version__,
+        "extensions": ["binary_tensor_data"],
+    }
+    for path in ("/v1/models", "/v2/models"):
+        assert (await server.client.get(path)).json() == {"models": ["tumours"]}
     assert (await server.client.get("/v2/models/tumours/ready")).json() == {"name": "tumours", "ready": True}
 
 

@@ -8,12 +8,14 @@ import pytest
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.metrics import ServerCollector, Tallies, make_registry
 from mainspring_runtime.serve.monitoring.monitor import Monitor
+from tests.unit.runtime.serve.fakes import LIMITS
+from tests.unit.runtime.serve.wired import Wired
 
 
 @pytest.fixture
-def client() -> httpx.AsyncClient:
+async def client() -> httpx.AsyncClient:
     app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())), Monitor())
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://test")
+    return httpx.AsyncClient(transport=Wired(app.router, LIMITS), base_url="http://test")
 
 
 @pytest.mark.parametrize(

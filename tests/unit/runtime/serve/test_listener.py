@@ -16,30 +16,42 @@ import pytest
 import uvloop
 
 from mainspring_runtime.errors import RetryableError
-from mainspring_runtime.serve import http
-from mainspring_runtime.serve.http import Receive, Response, Scope, Send
+from mainspring_runtime.serve.http import Request, Response, Route, Router
 from mainspring_runtime.serve.listener import Listener, bind
 from tests.unit.runtime.serve.fakes import LIMITS
 
+BODY_LIMIT = 1000
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 class App:
-    """Answers `ok` when `answering` is set, after reading the body."""
+    """Answers `ok` at `/` when `answering` is set."""
 
     def __init__(self) -> None:
         self.answering = asyncio.Event()
         self.answering.set()
         self.asked = asyncio.Event()
-        self.draining = False
+        self.gone = asyncio.Event()
         self.answer = Response(200, b'"ok"')
+        self.waiting: set[asyncio.Task[None]] = set()
+        self.bodies: list[bytes] = []
+        routes = {"/": Route("GET", self.handle), "/body": Route("POST", self.handle, BODY_LIMIT)}
+        self.router = Router(routes, "this is a test")
 
-    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, request: Request) -> Response | None:
+        self.bodies.append(request.body)
         self.asked.set()
-        while (await receive()).get("more_body"):
-            pass
+        request.on_gone = self.gone.set
+        if self.answering.is_set():
+            return self.answer
+        task = asyncio.get_running_loop().create_task(self.answer_later(request))
+        self.waiting.add(task)
+        task.add_done_callback(self.waiting.discard)
+        return None
+
+    async def answer_later(self, request: Request) -> None:
         await self.answering.wait()
-        await http.respond(send, self.answer, close=self.draining)
+        request.respond(self.answer)
 
 
 class Served:
@@ -47,7 +59,7 @@ class Served:
 
     def __init__(self, **limits: Any) -> None:
         self.app = App()
-        self.listener = Listener(self.app, bind(0), replace(LIMITS, **limits))
+        self.listener = Listener(self.app.router, bind(0), replace(LIMITS, **limits))
         self._clients: list[Client] = []
 
     async def connect(self, host: str = "127.0.0.1") -> Client:
@@ -62,10 +74,6 @@ class Served:
             client.writer.close()
             with contextlib.suppress(ConnectionError):
                 await client.writer.wait_closed()
-
-    async def drain(self) -> None:
-        self.app.draining = True
-        await self.listener.drain()
 
 
 class Client:
@@ -91,16 +99,14 @@ def serve(scenario: Callable[[Served], Coroutine[Any, Any, None]], **limits: Any
     async def run() -> None:
         served = Served(**limits)
         listening = asyncio.create_task(served.listener.listen())
-        while not served.listener.started:
-            assert not listening.done()
-            await asyncio.sleep(0)
         try:
             async with asyncio.timeout(20):
+                await served.listener.started.wait()
                 await scenario(served)
         finally:
             served.listener.stop()
             await listening
-            left = len(served.listener.server_state.connections)
+            left = len(served.listener.shared.connections)
             await served.close_clients()
         assert left == 0, "uvloop cannot close with open connections"
 
@@ -123,7 +129,7 @@ def test_a_connection_serves_one_request_after_the_other() -> None:
 @pytest.mark.parametrize(
     "begun",
     [
-        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab",
+        b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab",
         b"POST / HTTP/1.1\r\nhost",
         b"P",
         GET + b"GET / HTTP",
@@ -148,9 +154,9 @@ def test_receiving_is_limited_but_not_answering() -> None:
     async def scenario(served: Served) -> None:
         served.app.answering.clear()
         client = await served.connect()
-        client.writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab")
-        await served.app.asked.wait()
+        client.writer.write(b"POST /body HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nab")
         client.writer.write(b"cde")
+        await served.app.asked.wait()
         slow = await served.connect()
         slow.writer.write(b"P")
         assert (await slow.answer()).startswith(b"HTTP/1.1 408"), "later than the other one's limit"
@@ -166,13 +172,13 @@ def test_a_connection_that_was_reset_is_forgotten_at_once(begun: bytes) -> None:
         client = await served.connect()
         client.writer.write(GET + begun)
         await client.answer()
-        (connection,) = served.listener.server_state.connections
+        (connection,) = served.listener.shared.connections
         kept = weakref.ref(connection)
         del connection
         raw = client.writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.writer.transport.abort()
-        await served.listener.config.unused.wait()
+        await served.listener.shared.unused.wait()
         await asyncio.sleep(0)
         gc.collect()
         assert kept() is None, "a timer holds it"
@@ -195,7 +201,7 @@ def test_a_caller_may_use_its_idle_connection_while_draining_and_is_sent_away_by
         active, idle = await served.connect(), await served.connect()
         await active.get()
         await idle.get()
-        draining = asyncio.create_task(served.drain())
+        draining = asyncio.create_task(served.listener.drain())
         await asyncio.sleep(0)
         fresh = await served.connect()
         for client in (active, fresh):
@@ -212,7 +218,7 @@ def test_draining_ends_early_without_connections() -> None:
     async def scenario(served: Served) -> None:
         client = await served.connect()
         await client.get()
-        draining = asyncio.create_task(served.drain())
+        draining = asyncio.create_task(served.listener.drain())
         await asyncio.sleep(0)
         await client.get()
         await draining
@@ -228,7 +234,7 @@ def test_a_request_in_flight_is_answered_after_the_port_is_closed() -> None:
         client = await served.connect()
         client.writer.write(GET)
         await served.app.asked.wait()
-        await served.drain()
+        await served.listener.drain()
         with pytest.raises(ConnectionRefusedError):
             await served.connect()
         served.app.answering.set()
@@ -239,7 +245,7 @@ def test_a_request_in_flight_is_answered_after_the_port_is_closed() -> None:
 
 def test_connections_that_only_the_kernel_has_accepted_are_served_when_the_port_closes() -> None:
     async def scenario(served: Served) -> None:
-        # The loop does not turn between connecting and closing, so uvicorn cannot have accepted these.
+        # The loop does not turn between connecting and closing, so the server cannot have accepted these.
         waiting = [socket.create_connection(("127.0.0.1", served.listener.port)) for _ in range(5)]
         await served.listener._close_port()
         for sock in waiting:

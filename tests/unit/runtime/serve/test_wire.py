@@ -82,7 +82,7 @@ def without_nan(value: Any) -> Any:
         (b'{"inputs": [{"name": "x"}]}', "missing required field `shape` - at `$.inputs[0]`"),
         (body("[1]", name="1"), "Expected `str`, got `int` - at `$.inputs[0].name`"),
         (body("[NaN]", name="1"), "Expected `str`, got `int` - at `$.inputs[0].name`"),
-        (body("1"), "Expected `array`, got `int` - at `$.inputs[0].data`"),
+        (body("1"), "Expected `array | null`, got `int` - at `$.inputs[0].data`"),
     ],
 )
 def test_what_is_no_request_is_refused_with_the_place(content: bytes, message: str) -> None:

@@ -24,6 +24,7 @@ from mainspring_runtime.serve.tensors import Array
 from mainspring_runtime.train import profile as training
 from mainspring_runtime.train.profile import Scored, Watched
 from tests.unit.runtime.serve import fakes
+from tests.unit.runtime.serve.wired import Wired
 
 KEY = "a key of the tests, long enough"
 INFER = "/v2/models/tumours/infer"
@@ -159,7 +160,7 @@ async def serving(
     predictor = Classifier()
     server.start_answering(parts, Loaded(predictor, profile))
     public, internal = (
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=listener.config.app), base_url="http://test")  # type: ignore[arg-type]
+        httpx.AsyncClient(transport=Wired(listener.shared.router, limits), base_url="http://test")
         for listener in (parts.public, parts.internal)
     )
     try:
