@@ -1,9 +1,9 @@
-"""What serving costs beyond HTTP itself: the model server against a bare ASGI application on the same uvicorn.
+"""What an answer costs beyond HTTP itself: the model server against one that answers a constant over the same connections.
 
     python -m tests.bench.bench_serve [--seconds 3] [--rounds 3]
 
 One row of 20 numbers a request, 16 connections of `wrk`, server on one core and client on another. Each round measures the
-bare application and every model, one after the other, so that a busy machine slows all of them; the ratio is the median
+constant and every model, one after the other, so that a busy machine slows all of them; the ratio is the median
 over the rounds. CPU time is the honest column. Figures are printed, not asserted; `bench_peers` has the comparison with
 other model servers.
 """
@@ -20,20 +20,22 @@ from pathlib import Path
 
 import uvloop
 
-from mainspring_runtime.serve.http import Receive, Response, Scope, Send, respond
+from mainspring_runtime.serve.http import Request, Response, Route, Router
+from mainspring_runtime.serve.listener import Listener, bind
+from mainspring_runtime.serve.settings import Limits
 from tests.bench import table
-from tests.bench.serving import bodies, machine, measuring, models, results, servers
+from tests.bench.serving import bodies, machine, measuring, models, results, servers, wrk
 from tests.bench.serving.models import Case
 from tests.bench.serving.report import below
 from tests.bench.serving.results import Measured
 from tests.bench.serving.servers import Server, Start
-from tests.bench.serving.wrk import Request
 from tests.cluster import packages
 
 CONSTANT = (
     b'{"model_name":"m","model_version":"1","outputs":[{"name":"predict","datatype":"INT64","shape":[1],"data":[1]}]}'
 )
-BARE = "bare ASGI application"
+BARE = "a constant"
+MAX_BYTES = 1 << 20
 CASES = (models.LOGISTIC_BARE, models.FOREST_BARE, Case("histogram boosting", **models.BOOSTING))
 
 
@@ -42,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seconds", type=int, default=3, help="for each measurement")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--bare", type=int, help=argparse.SUPPRESS)  # serve the bare application on this port
+    parser.add_argument("--bare", type=int, help=argparse.SUPPRESS)  # serve the constant on this port
     arguments = parser.parse_args()
     if arguments.bare:
         serve_bare(arguments.bare)
@@ -57,7 +59,7 @@ def main() -> None:
         ]
     table.show(
         f"one row of 20 numbers, 16 connections, medians of {arguments.rounds} rounds (load now {machine.load():.1f})",
-        ("", "requests/s", "p99 ms", "CPU µs/request", "× bare", "ready s", "RSS MiB"),
+        ("", "requests/s", "p99 ms", "CPU µs/request", "× constant", "ready s", "RSS MiB"),
         [row(measured, found[0]) for measured in found],
     )
 
@@ -68,7 +70,7 @@ def row(measured: Measured, bare: Measured) -> tuple[object, ...]:
     return measured.server, *figures, times_bare, measured.ready_seconds, measured.resident_mib
 
 
-def start_all(root: Path, stack: ExitStack) -> Iterator[tuple[str, Server, Request]]:
+def start_all(root: Path, stack: ExitStack) -> Iterator[tuple[str, Server, wrk.Request]]:
     """The limit first; then a server for each model, the first of which is also asked column by column."""
     bare = None
     for case in CASES:
@@ -87,23 +89,21 @@ def start_all(root: Path, stack: ExitStack) -> Iterator[tuple[str, Server, Reque
 
 
 def start_bare() -> Start:
-    """Reads the body, answers a constant."""
+    """The listener of the server in a process of its own."""
     [port] = machine.free_ports(1)
     words = [sys.executable, "-m", "tests.bench.bench_serve", "--bare", str(port)]
     return Start(BARE, words, port, {"PYTHONPATH": os.environ["PYTHONPATH"]})
 
 
 def serve_bare(port: int) -> None:
-    """Run in a process of its own: the listener of the server with an application that does nothing."""
-    from mainspring_runtime.serve.listener import Listener, bind
-    from mainspring_runtime.serve.settings import Limits
+    def answer(_request: Request) -> Response:
+        return Response(200, CONSTANT)
 
-    async def answer(_scope: Scope, receive: Receive, send: Send) -> None:
-        while (await receive()).get("more_body"):
-            pass
-        await respond(send, Response(200, CONSTANT), close=False)
+    async def run() -> None:
+        routes = {f"{servers.MODEL}/ready": Route("GET", answer), servers.INFER: Route("POST", answer, MAX_BYTES)}
+        await Listener(Router(routes, "a constant"), bind(port), Limits()).listen()
 
-    uvloop.run(Listener(answer, bind(port), Limits()).listen())
+    uvloop.run(run())
 
 
 if __name__ == "__main__":

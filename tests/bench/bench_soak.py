@@ -77,7 +77,7 @@ def main() -> None:
         request = bodies.tensor(made.table.iloc[[0]])
         rate = arguments.load * saturation(made, request, below(root, "saturation"))
         logs = {"payload log": logging_to(below(root, "log").as_uri()), "payload log, stalled store": store}
-        kinds = {"no payload log": {}} | (logs if arguments.stalled else {})
+        kinds: dict[str, dict[str, str]] = {"no payload log": {}} | (logs if arguments.stalled else {})
         found = [
             soak(made, name, variables, request, rate, arguments.minutes * 60, below(root, str(number)))
             for number, (name, variables) in enumerate(kinds.items())

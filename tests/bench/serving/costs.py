@@ -16,7 +16,7 @@ from typing import Any
 
 import uvloop
 
-from mainspring_runtime.serve import tables, wire
+from mainspring_runtime.serve import binary, loading, tables, wire
 from mainspring_runtime.serve.monitoring.profile import Profile
 from tests.bench import bench_monitoring, table
 from tests.bench.serving import bodies, machine, measuring, models, results, servers
@@ -136,7 +136,7 @@ def many_rows(made: Made, root: Path, rounds: int, seconds: int) -> dict[str, An
 def decoding(made: Made, root: Path, requests: Mapping[str, Request]) -> dict[str, float]:
     """Microseconds from the bytes of a body to the table that a model is given: the least of many repetitions."""
     settings = replace(bench_monitoring.SETTINGS, uri=made.version.uri, digest=made.version.digest)
-    schema = tables.compile_schema(bench_monitoring.loading.load(settings, root / "decode", 1).predictor.signature)
+    schema = tables.compile_schema(loading.load(settings, root / "decode", 1).predictor.signature)
     plain, mixed = requests[JSON].body, requests[BYTES]
     length = mixed.headers["Inference-Header-Content-Length"].encode()
 

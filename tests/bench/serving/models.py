@@ -7,6 +7,7 @@ pipeline says by column names what `preprocessing: Auto` does, in the same order
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,10 +166,11 @@ def fit(case: Case, table: pandas.DataFrame) -> Any:
 
 def preprocessing(table: pandas.DataFrame, estimator: Any) -> ColumnTransformer:
     """What `mainspring_runtime.train.auto` does with numbers and categories, by name."""
-    numeric = [name for name in table if table[name].dtype.kind == "f"]
+    names = list(map(str, table))
+    numeric = [name for name in names if table[name].dtype.kind == "f"]
     incomplete = [name for name in numeric if table[name].isna().any()]
-    few = [name for name in table if name not in numeric and table[name].nunique() <= 50]
-    many = [name for name in table if name not in numeric and name not in few]
+    few = [name for name in names if name not in numeric and table[name].nunique() <= 50]
+    many = [name for name in names if name not in numeric and name not in few]
     trees, keeps = estimators.is_tree(estimator), estimators.handles_missing(estimator)
     parts = [
         ("numbers", numeric_steps(trees, keeps), numeric),
@@ -192,5 +194,6 @@ def most_frequent() -> OneHotEncoder:
 
 def ranks(table: pandas.DataFrame, names: Sequence[str]) -> OrdinalEncoder:
     """By frequency."""
-    orders = [sorted(set(table[name]), key=lambda value, n=name: (-(table[n] == value).sum(), value)) for name in names]
+    counts = [Counter(table[name].tolist()) for name in names]
+    orders = [[value for value, _ in sorted(each.items(), key=lambda item: (-item[1], item[0]))] for each in counts]
     return OrdinalEncoder(categories=orders, handle_unknown="use_encoded_value", unknown_value=-1)

@@ -29,9 +29,10 @@ def environment(peer: str) -> Path:
 def install(requirements: Path, home: Path) -> None:
     say(f"installing {requirements.stem} into {home} (some minutes, once)")
     command.run([sys.executable, "-m", "venv", "--clear", home])
-    pip = [home / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command.run([*pip, "--no-deps", "-r", requirements], timeout=INSTALL_LIMIT_SECONDS)
-    command.run([home / "bin/python", "-m", "pip", "check"])
+    pip = [str(home / "bin/python"), "-m", "pip", "--disable-pip-version-check"]
+    install = [*pip, "install", "--quiet", "--no-deps", "-r", str(requirements)]
+    command.run(install, timeout=INSTALL_LIMIT_SECONDS)
+    command.run([*pip, "check"])
     (home / ".done").touch()
 
 

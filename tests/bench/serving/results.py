@@ -43,7 +43,7 @@ class Measured:
     resident_mib: float
 
     def median(self, field: str) -> float:
-        return statistics.median(getattr(sample, field) for sample in self.samples)
+        return float(statistics.median(getattr(sample, field) for sample in self.samples))
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ def running(start: Start, log: Path) -> Iterator[Server]:
     """Until the end of the block. Raises `NotStarted`."""
     words = machine.pinned(start.words, machine.cores()[0])
     others = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment = others | machine.ONE_THREAD | start.environment
+    environment = {**others, **machine.ONE_THREAD, **start.environment}
     with log.open("w") as output:
         started = time.perf_counter()
         with subprocess.Popen(words, env=environment, stdout=output, stderr=output, start_new_session=True) as process:
