@@ -7,6 +7,7 @@ requests that are due while all connections are busy wait, and their waiting cou
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from array import array
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 from tests.bench.serving.wrk import Request
 
 TICK_SECONDS = 0.001
+LAST_SECONDS = 10.0  # for answers that are still to come at the end
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length: "
 
@@ -44,6 +46,8 @@ class Caller:
         self._port, self._rate, self._count = port, rate, connections
         self._due: deque[float] = deque()
         self._idle: list[Connection] = []
+        self._open: set[Connection] = set()
+        self._all_closed = asyncio.Event()
         self._stopped = False
 
     async def run(self, seconds: float) -> None:
@@ -61,10 +65,20 @@ class Caller:
                 self._idle.pop().send(self._due.popleft())
             # The rate comes from the clock; a tick that is late makes the next one larger.
             await asyncio.sleep(TICK_SECONDS)
-        self.tally.errors += len(self._due)  # due, and never sent
+        await self._end()
+
+    async def _end(self) -> None:
+        """What was due and is not answered in time is an error."""
+        self.tally.errors += len(self._due)
         self._stopped = True
         for connection in self._idle:
             connection.transport.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._all_closed.wait()
+        self.tally.errors += len(self._open)
+        for connection in self._open:
+            connection.transport.abort()
 
     def answered(self, connection: Connection, seconds: float, good: bool) -> None:
         if good:
@@ -80,13 +94,17 @@ class Caller:
 
     def opened(self, connection: Connection) -> None:
         self._idle.append(connection)
+        self._open.add(connection)
 
-    def broken(self, connection: Connection, waiting: bool) -> None:
-        """A connection ended; one that we closed says nothing, and any other is missed from now on."""
+    def closed(self, connection: Connection) -> None:
+        """One that we closed says nothing, and any other is missed from now on."""
+        self._open.discard(connection)
+        if not self._open:
+            self._all_closed.set()
         if self._stopped:
             return
         self.tally.errors += 1
-        if not waiting:
+        if connection in self._idle:
             self._idle.remove(connection)
 
 
@@ -120,4 +138,4 @@ class Connection(asyncio.Protocol):
         self._caller.answered(self, seconds, head.startswith(b"HTTP/1.1 200"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._caller.broken(self, self._since is not None)
+        self._caller.closed(self)
