@@ -1,7 +1,7 @@
-"""The model server: one model version behind the Open Inference Protocol v2.
+"""The model server: one model version behind the Open Inference Protocol v2, and v1.
 
     command ─► server ─► loading      fetch, verify, load, warm up (in a thread, once)
-                  │  └─► listener     uvicorn on two ports, and the order in which connections are closed
+                  │  └─► listener     two ports, their connections, and the order in which these are closed
                   ▼
     inference (8080) ─► wire ─► tables ─► batching ─► the predictor (in one thread)
            │                                 └─► monitoring    rows and predictions that were answered

@@ -18,7 +18,7 @@ from mainspring_runtime.serve.batching import Clock
 from mainspring_runtime.serve.predicting import Outputs, Predict, Predicted
 from mainspring_runtime.serve.tables import Table
 
-SHORT_SECONDS = 0.0003
+SHORT_SECONDS = 0.001
 WEIGHT = 0.125  # of the newest call in the average
 
 

@@ -92,6 +92,8 @@ class Decoder(Generic[T]):
     def decode(self, body: bytes) -> T:
         """Raises `RequestError` 400."""
         try:
+            if not body.isascii():
+                body.decode()  # what is skipped, such as unknown fields, would not be looked at
             return self._decode(body)
         except msgspec.DecodeError as error:
             if _NAN not in body:

@@ -84,8 +84,17 @@ def without_values(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"outputs": outputs}
 
 
+def test_the_v1_request_of_the_guide_is_answered_as_it_says(client: httpx.Client) -> None:
+    (request,) = re.findall(r":predict -d '(.*?)'", GUIDE.read_text())
+    (answer,) = re.findall(r"answers `(.*?)`", GUIDE.read_text())
+    response = client.post("/v1/models/churn:predict", json=json.loads(request))
+    assert response.is_success
+    assert response.json().keys() == json.loads(answer).keys()
+    assert response.json()["predictions"][0] in ("yes", "no")
+
+
 def test_the_guide_s_python_runs(client: httpx.Client) -> None:
-    first, frame_to_inputs = blocks("python")
+    _, first, frame_to_inputs = blocks("python")  # the first one is for a client that is not installed here
     names: dict[str, Any] = {}
     exec(first.replace("http://localhost:8080", str(client.base_url)), names)
     assert set(names["labels"]) <= {"yes", "no"}
