@@ -4,8 +4,8 @@
 
 One row a request, 16 connections of `wrk`, server on one core and client on another, numeric libraries on one thread.
 Ours counts what monitoring needs, on the ONNX path and, with the same version without its ONNX file, on scikit-learn.
-Nothing is measured before all servers gave the same labels for the same rows. The others come from locked virtual
-environments, built on first use. Figures are printed and written, not asserted; docs/performance.md explains them.
+Nothing is measured before all servers gave the same labels for the same rows. The others come from the locked
+virtual environments of `tests/interop`, built on first use. Figures are printed and written, not asserted; docs/performance.md explains them.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ def main() -> None:
     """Measure, print and write."""
     arguments = parse()
     packages.ensure(packages.LOAD)
-    for peer in (peers.KSERVE, peers.MLSERVER):
-        peers.environment(peer)
+    peers.install()
     started = machine.load()
     chosen = [case for case in models.CASES if arguments.models in case.name]
     with tempfile.TemporaryDirectory() as temporary:

@@ -90,13 +90,13 @@ def ours(version: Version, directory: Path, name: str = results.ONNX, **others: 
 
 def kserve(made: Made, directory: Path) -> Start:
     [port] = machine.free_ports(1)
-    words = peers.kserve(peers.environment(peers.KSERVE), made.joblib, port, directory)
+    words = peers.kserve(made.joblib, port, directory)
     return Start(results.KSERVE, words, port, {})
 
 
 def mlserver(made: Made, directory: Path) -> Start:
     ports = machine.free_ports(3)
-    words = peers.mlserver(peers.environment(peers.MLSERVER), made.joblib, ports, directory)
+    words = peers.mlserver(made.joblib, ports, directory)
     return Start(results.MLSERVER, words, ports[0], {})
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.bench.serving import peers
 from tests.cluster import paths
+from tests.interop import environments
 
 
 def versions(text: str) -> dict[str, str]:
@@ -16,7 +17,7 @@ def versions(text: str) -> dict[str, str]:
 @pytest.mark.parametrize("peer", [peers.KSERVE, peers.MLSERVER])
 def test_a_lock_names_one_version_of_everything_that_our_joblib_file_depends_on(peer: str) -> None:
     ours = versions((paths.REPO / "tests/requirements.lock").read_text())
-    theirs = versions((peers.PEERS / f"{peer}.lock").read_text())
+    theirs = versions((environments.LOCKS / f"{peer}.lock").read_text())
     assert peer in theirs
     for name in ("scikit-learn", "numpy", "scipy", "joblib"):
         assert theirs[name] == ours[name], f"{name} of {peer} cannot load what ours stores"
