@@ -56,7 +56,7 @@ demo-loop: install ## Let the world change, and watch the loop close by itself (
 demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
-.PHONY: generate verify unit runtime apiserver e2e bench bench-serve bench-soak test
+.PHONY: generate verify unit runtime apiserver interop e2e bench bench-serve bench-soak test
 generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
@@ -76,6 +76,9 @@ runtime: venv ## Unit tests of what runs in the pods: data, training, serving (a
 apiserver: programs ## Tests against a real API server, S3 store, Prometheus and browser, and of the chart
 	@$(PYTEST) tests/apiserver tests/chart tests/prometheus tests/store tests/wiring tests/browser -q
 
+interop: venv ## Tests with programs that are not ours, each in an environment of its own
+	@$(PYTEST) tests/interop -q
+
 e2e: install ## User journeys on the cluster
 	@$(PYTEST) tests/e2e -q $(E2E)
 
@@ -88,4 +91,4 @@ bench-serve: venv ## The model server beside KServe's and MLServer's: about 15 m
 bench-soak: venv ## Ten minutes at 80 % of what the model server can do, options in BENCH="…"
 	@$(PY) -m tests.bench.bench_soak $(BENCH)
 
-test: verify unit runtime apiserver e2e ## Everything that CI runs
+test: verify unit runtime apiserver interop e2e ## Everything that CI runs

@@ -154,6 +154,7 @@ def model_version(
     champion: str = "",
     promoted: str = "",
     rejected: str = "",
+    signature: str = "",
     created: str = "",
     status: Mapping[str, Any] | None = None,
     model: Object | None = None,
@@ -168,7 +169,7 @@ def model_version(
         "primary": "roc_auc",
         **spec,
     }
-    notes = {"promoted-at": promoted, "rejected": rejected}
+    notes = {"promoted-at": promoted, "rejected": rejected, "signature": signature}
     if passed is not None:
         notes["gates"] = Decision(_gates_hash(model), champion, passed).to_json()
     if verified if verified is not None else passed is not None:

@@ -95,6 +95,15 @@ def let_it_run(sim: Simulation) -> None:
     sim.workloads.rule("forest-2-train-*", None)
 
 
+def unsigned_run(sim: Simulation) -> None:
+    sim.workloads.rule("tumours-v2-eval-*", Ends(1, "SignatureMissing", "there is no model.sig at s3://x"))
+    sim.apply(builders.run("forest-2", seed=2))
+
+
+def signed(sim: Simulation) -> None:
+    sim.workloads.rule("tumours-v2-eval-*", None)
+
+
 def pin(version: str | None) -> Step:
     return lambda sim: sim.edit("Model", "tumours", aliases={"champion": version} if version else None)
 
@@ -132,6 +141,13 @@ STORIES: dict[str, tuple[Step, ...]] = {
         serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
         second_run,
         serving("tumours-v2", None),
+        Wait(60),
+    ),
+    "signatures are asked for, and one is missing for a while": (
+        edit("Model", "tumours", verification={"publicKeySecret": "model-signing"}),
+        unsigned_run,
+        BEGIN,
+        signed,
         Wait(60),
     ),
     "stop and start": (

@@ -97,5 +97,4 @@ def check(told: Ending, expected: Ending, when: str) -> None:
     """The same names, numbers and verdicts; nothing left over, nothing done twice."""
     assert told.jobs == expected.jobs, when
     assert told.state == expected.state, when
-    assert set(told.decisions) <= set(expected.decisions), when
-    assert set(told.decisions.values()) <= {1}, when
+    assert not {name for name, times in told.decisions.items() if times > expected.decisions.get(name, 0)}, when

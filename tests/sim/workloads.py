@@ -46,7 +46,15 @@ class Hangs:
     """Runs until the rule changes; a server never becomes ready."""
 
 
-Behaviour = Ends | Hangs | None
+@dataclass(frozen=True)
+class Waits:
+    """The kubelet cannot start the container yet."""
+
+    reason: str
+    message: str
+
+
+Behaviour = Ends | Hangs | Waits | None
 HANGS = Hangs()
 
 
@@ -143,10 +151,16 @@ class Workloads:
         behaviour = self._behaviour(objects.name(job))
         if objects.status(pod).get("reason") == "Evicted":
             self._remove([pod])
+        elif isinstance(behaviour, Waits):
+            self._wait(pod, behaviour)
         elif isinstance(behaviour, Ends):
             self._end(job, pod, behaviour)
         elif behaviour is None:
             self._end(job, pod, Ends())
+
+    def _wait(self, pod: Object, how: Waits) -> None:
+        waiting = {"waiting": {"reason": how.reason, "message": how.message}}
+        self._pod_status(pod, "False", waiting, 0)
 
     def _end(self, job: Object, pod: Object, how: Ends) -> None:
         if how.exit_code == 0 and how.reports:
@@ -209,6 +223,9 @@ class Workloads:
         version = objects.annotations_of(deployment)[LABEL_MODEL_VERSION]
         behaviour = self._behaviour(f"serve-{version}")
         if isinstance(behaviour, Hangs):
+            return
+        if isinstance(behaviour, Waits):
+            self._wait(pod, behaviour)
             return
         if behaviour is None:
             self._pod_status(pod, "True", {"running": {}}, 0)

@@ -46,6 +46,15 @@ def test_a_directory_survives_the_round_trip(bucket: str, directory: Path, tmp_p
         assert (tmp_path / "fetched" / path).read_bytes() == (directory / path).read_bytes()
 
 
+def test_a_signature_is_absent_or_fetched_with_the_rest(bucket: str, directory: Path, tmp_path: Path) -> None:
+    published = artifacts.publish(directory, f"s3://{bucket}/models")
+    manifest = artifacts.fetch(published.uri, published.digest, tmp_path / "fetched")
+    assert artifacts.fetch_signature(published.uri, manifest, tmp_path / "fetched") is None
+    (directory / "model.sig").write_text("signature")
+    assert artifacts.publish_signature(directory, f"s3://{bucket}/models/") == published.digest
+    assert artifacts.fetch_signature(published.uri, manifest, tmp_path / "fetched") == b"signature"
+
+
 def test_a_changed_byte_is_found(bucket: str, directory: Path, tmp_path: Path) -> None:
     published = artifacts.publish(directory, f"s3://{bucket}/models")
     content = bytearray((directory / "data/model.bin").read_bytes())

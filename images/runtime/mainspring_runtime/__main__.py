@@ -21,6 +21,8 @@ COMMANDS = {
     "train": "mainspring_runtime.train.command",
     "fetch": "mainspring_runtime.train.command",
     "publish": "mainspring_runtime.train.command",
+    "check-signing-key": "mainspring_runtime.signing.command",
+    "sign": "mainspring_runtime.signing.command",
     "evaluate": "mainspring_runtime.evaluate.command",
     "join": "mainspring_runtime.labels.command",
     "serve": "mainspring_runtime.serve.command",

@@ -1,8 +1,9 @@
 """Directories of files in an object store, identified by what is in them.
 
-`manifest.json` lists every other file as `{path, size, sha256}`, sorted by path, in canonical JSON (sorted keys, no
+`manifest.json` lists every other file but `model.sig` as `{path, size, sha256}`, sorted by path, in canonical JSON (sorted keys, no
 spaces). Its SHA-256 is the identity of the directory: `publish` uploads it last, so a manifest that can be read stands
-for a complete directory, and `fetch` compares every byte before anybody reads one.
+for a complete directory, and `fetch` compares every byte before anybody reads one. `model.sig`, a signature over the files of a model, may lie beside
+the manifest. It is no part of the identity: signatures differ each time, and one can be made, or replaced, later.
 
 URLs are s3, gs, az and file. Credentials come from the environment under the names of the cloud's own tools
 (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, GOOGLE_APPLICATION_CREDENTIALS,
@@ -22,10 +23,12 @@ import obstore
 from obstore.store import ObjectStore
 
 from mainspring_runtime import stores
-from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.errors import PermanentError, RetryableError
 
 MANIFEST = "manifest.json"
+SIGNATURE = "model.sig"
 MANIFEST_MAX_BYTES = 16 * 1024 * 1024
+SIGNATURE_MAX_BYTES = 16 * 1024 * 1024
 CHUNK_BYTES = 4 * 1024 * 1024
 CONCURRENT_FILES = 4
 CONCURRENT_PARTS = 4
@@ -83,6 +86,8 @@ def publish(directory: Path, destination: str) -> Published:
         store = stores.open_store(uri, create=True)
         missing = _missing(store, manifest)
         _each(missing, lambda file: _upload(store, directory, file.path))
+        if (directory / SIGNATURE).is_file():
+            _upload(store, directory, SIGNATURE)
         if missing or not _has_manifest(store, manifest):
             _upload(store, directory, MANIFEST)
     return Published(manifest.digest, uri, manifest.size)
@@ -105,8 +110,39 @@ def fetch(uri: str, digest: str, target: Path, *, only: Collection[str] | None =
     return manifest
 
 
+def publish_signature(directory: Path, destination: str) -> str:
+    """Upload `model.sig` of a directory that was published to `destination`; returns the digest of the directory.
+
+    Raises `RetryableError` when the store does not answer.
+    """
+    digest = describe(directory).digest
+    uri = f"{destination.rstrip('/')}/{digest.removeprefix(DIGEST_PREFIX)}/"
+    with stores.failures(uri):
+        _upload(stores.open_store(uri, create=True), directory, SIGNATURE)
+    return digest
+
+
+def fetch_signature(uri: str, manifest: Manifest, directory: Path) -> bytes | None:
+    """`model.sig` of a directory that was fetched from `uri`, also written to it; None when there is none.
+
+    Nothing is known about its content yet. Raises `RetryableError` when the store does not answer.
+    """
+    path = directory / SIGNATURE
+    if SIGNATURE in {
+        file.path for file in manifest.files
+    }:  # other tools may list it: then it was fetched with the rest
+        return path.read_bytes()
+    # One that an earlier start left here may be another by now.
+    path.unlink(missing_ok=True)
+    with stores.failures(uri):
+        content = _read_signature(uri)
+    if content is not None:
+        path.write_bytes(content)
+    return content
+
+
 def describe(directory: Path) -> Manifest:
-    """The manifest of a local directory, leaving out a `manifest.json` at its top."""
+    """The manifest of a local directory, leaving out a `manifest.json` and a `model.sig` at its top."""
     return Manifest(tuple(sorted(File(*facts) for facts in _facts(directory))))
 
 
@@ -136,14 +172,14 @@ def sha256_of(path: Path) -> str:
 
 def _facts(directory: Path) -> Iterator[tuple[str, int, str]]:
     paths = [path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir()]
-    if not [path for path in paths if path != directory / MANIFEST]:
+    if not [path for path in paths if path not in (directory / MANIFEST, directory / SIGNATURE)]:
         raise PermanentError("InvalidArtifact", f"{directory} has no files to publish")
     for path in paths:
         name = path.relative_to(directory).as_posix()
         # A link made by a user's container would be followed by ours, which can read more.
         if path.is_symlink() or not path.is_file():
             raise PermanentError("InvalidArtifact", f"{name} is not a regular file; write a copy instead of a link")
-        if name != MANIFEST:
+        if name not in (MANIFEST, SIGNATURE):
             yield name, path.stat().st_size, sha256_of(path)
 
 
@@ -194,6 +230,18 @@ def _read_manifest(uri: str) -> tuple[ObjectStore, bytes]:
     if result.meta["size"] > MANIFEST_MAX_BYTES:
         raise PermanentError("InvalidArtifact", f"{MANIFEST} at {uri} has more than {MANIFEST_MAX_BYTES} bytes")
     return store, bytes(result.bytes())
+
+
+def _read_signature(uri: str) -> bytes | None:
+    try:
+        result = obstore.get(stores.open_store(uri), SIGNATURE)
+    except FileNotFoundError as error:
+        if not stores.is_absent(error):
+            raise
+        return None
+    if result.meta["size"] > SIGNATURE_MAX_BYTES:
+        raise RetryableError("SignatureInvalid", f"{SIGNATURE} at {uri} has more than {SIGNATURE_MAX_BYTES} bytes")
+    return bytes(result.bytes())
 
 
 def _download(store: ObjectStore, uri: str, file: File, target: Path) -> None:

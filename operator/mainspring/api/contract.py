@@ -48,6 +48,15 @@ ENV_SOURCE_PREFIX = (
     "SOURCE_"  # `credentialsSecret` arrives by envFrom with this prefix, beside those of the artifact store
 )
 
+# Keys of Secrets of the user's own, and the variables in which our containers get their values.
+PUBLIC_KEY, PRIVATE_KEY, PRIVATE_KEY_PASSWORD = "public.pem", "private.pem", "password"
+ENV_PUBLIC_KEY = "MAINSPRING_PUBLIC_KEY"
+ENV_PRIVATE_KEY = "MAINSPRING_PRIVATE_KEY"
+ENV_PRIVATE_KEY_PASSWORD = "MAINSPRING_PRIVATE_KEY_PASSWORD"
+SIGNING_KEY_INVALID = "SigningKeyInvalid"
+# What a signature can lack; each heals when the version is signed again.
+SIGNATURE_REASONS = frozenset({"SignatureMissing", "SignatureInvalid", "SignatureMismatch"})
+
 EXIT_RETRYABLE = 1
 EXIT_PERMANENT = 42
 
@@ -61,6 +70,8 @@ class ServerEnv(StrEnum):
     MODEL_DIGEST = "MAINSPRING_MODEL_DIGEST"  # of the manifest; nothing else is ever loaded
     TRUSTED_TYPES = "MAINSPRING_TRUSTED_TYPES"  # JSON list
     ALLOW_PICKLE = "MAINSPRING_ALLOW_PICKLE"  # "true" or "false"
+    VERIFICATION_SECRET = "MAINSPRING_VERIFICATION_SECRET"  # its name; set when a signature is asked for
+    PUBLIC_KEY = "MAINSPRING_PUBLIC_KEY"  # PEM
     PORT = "MAINSPRING_PORT"  # inference, default 8080
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
     FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
@@ -156,7 +167,7 @@ class ModelFacts(ApiModel):
 
 
 class TrainTask(ApiModel):
-    """`train` (estimator), `fetch` and `publish` (around a user's container)."""
+    """`train` (estimator), `fetch` and `publish` (around a user's container), `check-signing-key` and `sign`."""
 
     kind: Literal["train"] = "train"
     namespace: str
@@ -222,6 +233,7 @@ class EvaluateReport(ApiModel):
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     compared: list[ComparedMetric] = []
+    signed_by: str | None = None  # SHA-256 of the public key that verified the signature, when one was asked for
     notes: list[str] = []
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
+from mainspring.api.contract import SIGNATURE_REASONS
 from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
@@ -62,6 +64,7 @@ class ModelVersionController:
             champion_dataset_version=self._dataset_version(champion) if champion is not None else None,
             jobs=await reading.read_jobs(self._api, self._store, obj),
             mismatch=self._mismatch(key),
+            doubt=self._doubt(key),
             job_children=reading.job_children(self._store, obj),
         )
 
@@ -75,11 +78,22 @@ class ModelVersionController:
 
     def _mismatch(self, key: Ref) -> str:
         """What a server said that found other bytes in the store than the digest stands for."""
+        found = (failure for _, failure in self._failures(key) if failure.get("reason") == MISMATCH)
+        return next((str(failure.get("message")) for failure in found), "")
+
+    def _doubt(self, key: Ref) -> str:
+        """A server could not verify the signature: something was taken away or changed since it was verified."""
+        for service, failure in self._failures(key):
+            if failure.get("reason") in SIGNATURE_REASONS:
+                return f"{service} {failure.get('time')}"
+        return ""
+
+    def _failures(self, key: Ref) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """Services that could not serve it, with what they said."""
         for service in self._store.select("InferenceService", key.namespace):
             failure = objects.status(service).get("lastFailure") or {}
-            if failure.get("version") == key.name and failure.get("reason") == MISMATCH:
-                return str(failure.get("message"))
-        return ""
+            if failure.get("version") == key.name:
+                yield objects.name(service), failure
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:
         return plan.make_plan(observed, now)

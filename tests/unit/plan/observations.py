@@ -170,6 +170,9 @@ def _trained() -> contract.TrainReport:
 
 # ---- Model
 
+SIGNATURES = st.sampled_from([None, None, {"publicKeySecret": "model-signing"}])
+VERIFIED = st.sampled_from(["", gates.Signature("model-signing", "5" * 64).to_json(), "damaged"])
+
 
 @st.composite
 def model_versions_of(draw: Draw, most: int = 4) -> tuple[dict[str, Any], ...]:
@@ -183,6 +186,7 @@ def _any_version(draw: Draw, number: int) -> dict[str, Any]:
         promoted=draw(st.sampled_from(["", "", builders.at(-number)])),
         rejected=draw(st.sampled_from(["", "", "RolledBackByPin"])),
         created=builders.at(number - 60),
+        signature=draw(VERIFIED),
     )
 
 
@@ -196,6 +200,7 @@ def models(draw: Draw) -> model_observed.Observed:
         ),
         promotion={"mode": draw(st.sampled_from(["Automatic", "Manual"]))},
         retain=draw(st.sampled_from([1, 20])),
+        verification=draw(SIGNATURES),
     )
     champion = draw(st.sampled_from([None, *names, "tumours-v9"]))
     obj = builders.stored(builders.model(**spec), present(champion=champion) or None)
@@ -219,13 +224,14 @@ def model_versions(draw: Draw) -> version_observed.Observed:
     number = draw(st.sampled_from([2, 9, 123456789]))
     obj = _any_version(draw, number)
     asked = draw(st.sampled_from([None, [{"name": "g", "metric": "roc_auc", "versusChampion": {}}]]))
-    owner = builders.stored(builders.model(**present(gates=asked)))
+    owner = builders.stored(builders.model(**present(gates=asked, verification=draw(SIGNATURES))))
     spec, champion = ModelSpec.model_validate(objects.spec(owner)), draw(st.sampled_from([None, _any_version(draw, 1)]))
     known = {"model": owner, "model_spec": spec, "champion": champion}
     observed = version_observed.Observed(
         object=obj,
         spec=ModelVersionSpec.model_validate(objects.spec(obj)),
         settings=draw(SETTINGS),
+        doubt=draw(st.sampled_from(["", "", "tumours 2025-06-02T08:00:00Z"])),
         mismatch=draw(st.sampled_from(["", "", "other bytes"])),
         dataset_version=draw(st.sampled_from([None, builders.dataset_version()])),
         champion_dataset_version=draw(st.sampled_from([None, builders.dataset_version()])),
@@ -270,7 +276,9 @@ def services(draw: Draw) -> service_observed.Observed:
     return replace(
         observed,
         object={**obj, "status": told},
-        model=builders.stored(builders.model(), present(champion=wanted) or None),
+        model=builders.stored(
+            builders.model(**present(verification=draw(SIGNATURES))), present(champion=wanted) or None
+        ),
         revisions={r.hash: r for r in found},
         service=draw(st.sampled_from([None, *(service_builders.build_service(observed, r.hash) for r in found)])),
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mainspring.api.v1alpha1.model import Gate
+from mainspring.api.v1alpha1.model import Gate, Verification
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, ModelVersionSpec
 from mainspring.plan.common import gates, objects
 from mainspring.plan.modelversion import gates as judging
@@ -183,7 +183,7 @@ def test_only_the_digest_of_the_spec_verifies(note: str | None, verified: bool, 
     version = builders.stored(
         builders.version(2, artifact=_artifact()), annotations={"verified": note} if note else None
     )
-    assert (gates.is_verified(version), gates.is_corrupt(version)) == (verified, corrupt)
+    assert (gates.is_verified(version, None), gates.is_corrupt(version)) == (verified, corrupt)
 
 
 def test_the_hash_of_gates_depends_on_what_they_ask() -> None:
@@ -194,3 +194,29 @@ def test_the_hash_of_gates_depends_on_what_they_ask() -> None:
 
 def _artifact() -> dict[str, Any]:
     return {"uri": "s3://x", "digest": builders.digest("x")}
+
+
+ASKED = Verification(public_key_secret="model-signing")
+
+
+@pytest.mark.parametrize(
+    ("signature", "verified"),
+    [
+        ("", False),
+        ("{", False),
+        ("[1]", False),
+        ('{"unknown": 1}', False),
+        (gates.Signature("model-signing", "5" * 64).to_json(), True),
+        (gates.Signature("model-signing", "5" * 64, "tumours at noon").to_json(), True),
+        (gates.Signature("other", "5" * 64).to_json(), False),
+    ],
+)
+def test_a_signature_counts_when_it_was_verified_with_the_secret_of_now(signature: str, verified: bool) -> None:
+    version = builders.model_version(2, verified=True, signature=signature)
+    assert gates.is_verified(version, ASKED) == verified
+    assert gates.is_verified(version, None)
+
+
+def test_a_signature_does_not_make_up_for_other_bytes() -> None:
+    signature = gates.Signature("model-signing", "5" * 64).to_json()
+    assert not gates.is_verified(builders.model_version(2, verified=False, signature=signature), ASKED)

@@ -412,3 +412,30 @@ def test_a_revisions_pods_are_told_apart_by_label() -> None:
         LABEL_REVISION: "abc",
     }
     assert made["metadata"]["annotations"] == {LABEL_MODEL_VERSION: "tumours-v1"}
+
+
+def signed_model(**spec: Any) -> dict[str, Any]:
+    return builders.stored(builders.model(verification={"publicKeySecret": "model-signing"}, **spec))
+
+
+def test_the_server_gets_the_public_key_and_nothing_else_of_the_secret() -> None:
+    env = {e["name"]: e for e in container(observe(model=signed_model(signing={"privateKeySecret": "private"})))["env"]}
+    assert env["MAINSPRING_VERIFICATION_SECRET"]["value"] == "model-signing"
+    reference = env["MAINSPRING_PUBLIC_KEY"]["valueFrom"]["secretKeyRef"]
+    assert reference == {"name": "model-signing", "key": "public.pem"}
+    assert "private" not in str(env)
+
+
+def test_asking_for_signatures_makes_a_revision_and_not_asking_changes_none() -> None:
+    plain, asked = observe(), observe(model=signed_model())
+    assert service_builders.revision_hash(plain, V1) == hash_of()
+    assert service_builders.revision_hash(asked, V1) != hash_of()
+    other = builders.stored(builders.model(verification={"publicKeySecret": "other"}))
+    assert service_builders.revision_hash(observe(model=other), V1) != service_builders.revision_hash(asked, V1)
+
+
+def test_an_image_of_the_users_own_is_told_nothing_of_signatures() -> None:
+    spec = {"runtime": {"image": "triton:1"}}
+    asked = observe(spec=spec, model=signed_model())
+    assert "MAINSPRING_PUBLIC_KEY" not in {e["name"] for e in container(asked)["env"]}
+    assert service_builders.revision_hash(asked, V1) == service_builders.revision_hash(observe(spec=spec), V1)

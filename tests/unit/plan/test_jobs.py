@@ -275,3 +275,40 @@ def test_what_somebody_has_to_correct_is_stalled(reason: str, state: str) -> Non
     waiting = jobs.read_job(builders.job("j", OWNER), [pod(waiting={"reason": reason, "message": "m"})], None).waiting
     assert waiting is not None
     assert waiting.verdict("j").state == state
+
+
+# ---- A container that comes after the main one
+
+
+def init_state(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "image": "jobs:1", "imageID": f"{name}@sha256:1", "state": state}
+
+
+def signed_pod(main: dict[str, Any], last: dict[str, Any]) -> dict[str, Any]:
+    statuses = {
+        "initContainerStatuses": [init_state("check-signing-key", ended(0)), init_state("main", main)],
+        "containerStatuses": [init_state("sign", last)],
+    }
+    return {"metadata": {"name": "p1", "creationTimestamp": builders.at(1)}, "status": statuses}
+
+
+def test_the_image_is_that_of_the_main_container_wherever_it_stands() -> None:
+    found = jobs.read_job(builders.job("j", OWNER), [signed_pod(ended(0), {"running": {}})], None)
+    assert found.image_id == "main@sha256:1"
+
+
+def test_why_the_main_container_failed_is_told_although_another_would_come_after_it() -> None:
+    said = '{"outcome": "Failed", "reason": "InvalidTarget", "message": "no such column"}'
+    failed = builders.job("j", OWNER, conditions=[{"type": "Failed", "status": "True", "lastTransitionTime": "now"}])
+    found = jobs.read_job(failed, [signed_pod(ended(42, said), {"waiting": {"reason": "PodInitializing"}})], None)
+    assert (found.outcome.reason, found.exit_code) == ("InvalidTarget", 42)
+
+
+def test_a_missing_secret_is_told_with_what_to_do() -> None:
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "signing-key" not found'}}
+    found = jobs.read_job(builders.job("j", OWNER), [signed_pod(waiting, {})], None)
+    assert found.waiting is not None
+    assert found.waiting.verdict("j").message == (
+        'Job j cannot run yet: CreateContainerConfigError: secret "signing-key" not found'
+        " (create what it names, or correct the name; this is tried again by itself)"
+    )

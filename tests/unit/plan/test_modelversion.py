@@ -274,3 +274,81 @@ def test_a_deleted_version_is_left_alone() -> None:
     version = builders.model_version(2)
     gone = {**version, "metadata": {**version["metadata"], "deletionTimestamp": "now"}}
     assert make(observe(gone)) == NOTHING
+
+
+# ---- Signatures
+
+SIGNED = {"verification": {"publicKeySecret": "model-signing"}}
+SIGNATURE = gates.Signature("model-signing", "5" * 64).to_json()
+REASONS = sorted(contract.SIGNATURE_REASONS)
+
+
+def signed_report(signed_by: str | None = "5" * 64) -> contract.EvaluateReport:
+    return report().model_copy(update={"signed_by": signed_by})
+
+
+def test_the_job_gets_the_public_key_of_the_secret() -> None:
+    made = make(observe(spec=SIGNED))
+    (main,) = made.apply[-1]["spec"]["template"]["spec"]["containers"]
+    env = {e["name"]: e.get("valueFrom") for e in main["env"]}
+    assert env["MAINSPRING_PUBLIC_KEY"] == {"secretKeyRef": {"name": "model-signing", "key": "public.pem"}}
+
+
+def test_without_the_wish_the_job_is_that_of_older_releases() -> None:
+    names = {objects.name(make(observe(spec=spec)).apply[-1]) for spec in ({}, SIGNED)}
+    assert len(names) == 2
+    assert objects.name(make(observe(doubt="tumours now")).apply[-1]) in names
+
+
+def test_who_signed_is_decided_with_the_rest() -> None:
+    made = make(with_job(observe(spec=SIGNED), "Succeeded", report=signed_report()))
+    notes = plans.notes(made)["tumours-v2"]
+    assert json.loads(notes["signature"]) == {"secret": "model-signing", "key": "5" * 64, "doubt": ""}
+    assert notes["verified"] == builders.digest("artifact 2")
+
+
+def test_a_verified_signature_is_told_with_its_key() -> None:
+    made = make(observe(builders.model_version(2, passed=True, signature=SIGNATURE), SIGNED))
+    assert plans.condition(made, "ArtifactVerified") == ("True", "SignatureVerified")
+
+
+def test_a_version_that_was_verified_without_its_signature_is_verified_again() -> None:
+    made = make(observe(builders.model_version(2, passed=True, promoted=builders.at(-9)), SIGNED))
+    assert plans.verdict(made) == ("Reconciling", "Verifying")
+    assert "Job" in plans.applied(made)
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_what_a_signature_lacks_is_told_and_tried_again(reason: str) -> None:
+    failed = with_job(observe(spec=SIGNED), "Failed", exit_code=1, reason=reason, message="model.skops at s3://x")
+    made = make(failed)
+    assert plans.verdict(made) == ("Stalled", reason)
+    assert plans.condition(made, "ArtifactVerified") == ("False", reason)
+    assert made.requeue_after == 10
+
+
+def test_a_key_that_cannot_be_read_says_nothing_about_the_artifact() -> None:
+    failed = with_job(
+        observe(spec=SIGNED), "Failed", exit_code=1, reason="VerificationKeyInvalid", message="public.pem"
+    )
+    made = make(failed)
+    assert plans.verdict(made) == ("Stalled", "VerificationKeyInvalid")
+    assert "ArtifactVerified" not in {c["type"] for c in (made.status or {})["conditions"]}
+
+
+@pytest.mark.parametrize("signed_by", [None, ""])
+def test_a_report_that_names_no_key_proves_nothing(signed_by: str | None) -> None:
+    made = make(with_job(observe(spec=SIGNED), "Succeeded", report=signed_report(signed_by)))
+    assert plans.condition(made, "ArtifactVerified") == ("False", "SignatureNotVerified")
+    assert not made.patch
+
+
+def test_a_doubt_is_looked_into_once() -> None:
+    version = builders.model_version(2, passed=True, signature=SIGNATURE)
+    asked = observe(version, SIGNED, doubt="tumours now")
+    assert "Job" in plans.applied(make(asked))
+    notes = plans.notes(make(with_job(asked, "Succeeded", report=signed_report())))["tumours-v2"]
+    after = builders.model_version(2, passed=True, signature=notes["signature"])
+    assert plans.verdict(make(observe(after, SIGNED, doubt="tumours now"))) == ("Ready", "Candidate")
+    assert plans.verdict(make(observe(after, SIGNED))) == ("Ready", "Candidate")
+    assert "Job" in plans.applied(make(observe(after, SIGNED, doubt="tumours later")))

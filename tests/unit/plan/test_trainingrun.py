@@ -341,3 +341,64 @@ def test_a_users_container_stands_between_fetch_and_publish() -> None:
 def test_without_a_claim_there_is_no_checkpoint() -> None:
     pod = make(observe(spec={"container": {"image": "team/trainer:1"}})).apply[-1]["spec"]["template"]["spec"]
     assert "MAINSPRING_CHECKPOINT" not in {e["name"] for e in pod["initContainers"][1]["env"]}
+
+
+SIGNING = builders.stored(builders.model(signing={"privateKeySecret": "signing-key"}))
+PRIVATE = ("MAINSPRING_PRIVATE_KEY", "MAINSPRING_PRIVATE_KEY_PASSWORD")
+
+
+def signing_pod(**spec: Any) -> dict[str, Any]:
+    found: dict[str, Any] = make(observe(spec=spec, model=SIGNING)).apply[-1]["spec"]["template"]["spec"]
+    return found
+
+
+def secrets_of(container: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """Keys of the Secret with the private key that a container sees, and whether it starts without them."""
+    references = [e["valueFrom"]["secretKeyRef"] for e in container["env"] if e["name"] in PRIVATE]
+    return [(r["name"], r["key"], r.get("optional", False)) for r in references]
+
+
+@pytest.mark.parametrize("spec", [{}, {"container": {"image": "team/trainer:1"}}, {"image": "team/runtime@sha256:1"}])
+def test_only_the_first_and_the_last_container_see_the_private_key(spec: dict[str, Any]) -> None:
+    template = {"env": [{"name": "A", "value": "1"}], "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    pod = signing_pod(**spec, podTemplate=template | {"volumes": [{"name": "v", "emptyDir": {}}]})
+    check, *others, main = pod["initContainers"]
+    (sign,) = pod["containers"]
+    assert (check["args"], main["name"], sign["args"]) == (["check-signing-key"], "main", ["sign"])
+    for container in (check, sign):
+        assert secrets_of(container) == [("signing-key", "private.pem", False), ("signing-key", "password", True)]
+        assert container["image"] == builders.SETTINGS.jobs_image
+        assert {"name": "A", "value": "1"} not in container["env"]
+        assert {"name": "v", "mountPath": "/v"} not in container["volumeMounts"]
+    assert {"name": "A", "value": "1"} in main["env"]
+    assert "signing-key" not in str((others, main, pod["volumes"]))
+
+
+def test_signing_finds_the_files_of_a_users_container() -> None:
+    (sign,) = signing_pod(container={"image": "team/trainer:1"})["containers"]
+    assert {"name": "MAINSPRING_OUTPUT", "value": "/work/output"} in sign["env"]
+
+
+def test_the_image_of_the_run_is_that_of_the_training() -> None:
+    made = make(observe(spec={"image": "team/runtime@sha256:1"}, model=SIGNING))
+    ran = replace(job(1, "Running"), job={**RUN, **made.apply[-1]})
+    found = status.known(observe(jobs=(ran,), spec={"image": "team/runtime@sha256:1"}))
+    assert found["lineage"]["image"] == "team/runtime@sha256:1"
+
+
+def test_a_key_that_is_none_is_told_and_not_charged() -> None:
+    """Nothing was trained yet; whoever corrects the Secret need not start the run anew."""
+    bad = tuple(failed(n, reason="SigningKeyInvalid") for n in (1, 2, 3))
+    waiting = make(observe(jobs=bad, spec={"retries": 0}, model=SIGNING), minutes=1)
+    assert plans.verdict(waiting) == ("Stalled", "SigningKeyInvalid")
+    assert waiting.status is not None
+    assert [a["charged"] for a in waiting.status["attempts"]] == [False, False, False]
+    again = make(observe(jobs=bad, spec={"retries": 0}, model=SIGNING), minutes=3)
+    assert again.apply[-1]["metadata"]["name"] == "forest-train-4"
+
+
+def test_a_key_that_stays_none_ends_the_run_at_last() -> None:
+    bad = tuple(failed(n, reason="SigningKeyInvalid") for n in range(1, retry.UNCHARGED_MAX + 1))
+    assert not retry.is_exhausted(bad[1:], 0)
+    assert plans.verdict(make(observe(jobs=bad, model=SIGNING), minutes=9)) == ("Stalled", "SigningKeyInvalid")
+    assert plans.notes(make(observe(jobs=bad, model=SIGNING), minutes=9)) == {"forest": {"finished": "Failed"}}

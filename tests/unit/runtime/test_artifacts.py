@@ -226,3 +226,34 @@ def test_the_server_can_import_it_without_the_libraries_of_jobs() -> None:
 def test_errors_of_a_job_carry_reason_message_and_details() -> None:
     error: JobError = PermanentError("InvalidRows", "3 rows are invalid", ["x", "y"])
     assert (str(error), error.reason, error.details) == ("3 rows are invalid", "InvalidRows", ("x", "y"))
+
+
+def test_a_signature_lies_beside_the_manifest(directory: Path, published: Published, tmp_path: Path) -> None:
+    (directory / "model.sig").write_text("signature")
+    destination = (tmp_path / "store/models").as_uri()
+    assert artifacts.publish(directory, destination) == published
+    fetched = tmp_path / "fetched"
+    manifest = artifacts.fetch(published.uri, published.digest, fetched)
+    assert not (fetched / "model.sig").exists()
+    assert artifacts.fetch_signature(published.uri, manifest, fetched) == b"signature"
+    assert (fetched / "model.sig").read_text() == "signature"
+
+
+def test_a_signature_can_be_brought_later(directory: Path, published: Published, tmp_path: Path) -> None:
+    manifest = artifacts.describe(directory)
+    assert artifacts.fetch_signature(published.uri, manifest, tmp_path) is None
+    (directory / "model.sig").write_text("signature")
+    assert artifacts.publish_signature(directory, (tmp_path / "store/models").as_uri()) == published.digest
+    assert artifacts.fetch_signature(published.uri, manifest, tmp_path) == b"signature"
+
+
+def test_a_signature_alone_is_nothing_to_publish(tmp_path: Path) -> None:
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version/model.sig").write_text("signature")
+    with pytest.raises(PermanentError, match="has no files to publish"):
+        artifacts.publish(tmp_path / "version", (tmp_path / "store").as_uri())
+
+
+def test_a_signature_deeper_down_is_a_file_like_any_other(directory: Path) -> None:
+    (directory / "data/model.sig").write_text("signature")
+    assert "data/model.sig" in {file.path for file in artifacts.describe(directory).files}

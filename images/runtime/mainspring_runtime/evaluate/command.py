@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from mainspring.api import contract
 from mainspring.api.contract import ArtifactRef, EvaluateReport, EvaluateTask
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring_runtime import artifacts, reporting, threads
+from mainspring_runtime.artifacts import Manifest
 from mainspring_runtime.evaluate import comparison, describing
 from mainspring_runtime.model import predictor as predictors
 from mainspring_runtime.model.predictor import Predictor
@@ -37,7 +39,8 @@ def evaluate(task: EvaluateTask, work: Path, thread_count: int, say: Say) -> Eva
     """Raises `PermanentError` when the version is not what it says it is."""
     say(5, "Fetching the version")
     directory = work / "candidate"
-    size = _fetch(task.artifact, directory)
+    manifest = _fetch(task.artifact, directory)
+    signed_by = _verify_signature(task, directory, manifest)
     say(30, "Loading it as a server would")
     with threads.limited(thread_count):
         predictor, notes = load_both_paths(directory, task.model.spec, thread_count)
@@ -54,11 +57,12 @@ def evaluate(task: EvaluateTask, work: Path, thread_count: int, say: Say) -> Eva
     say(100, "Done")
     return EvaluateReport(
         digest=task.artifact.digest,
-        size=size,
+        size=manifest.size,
         format=predictor.document.format,
         inputs=inputs,
         outputs=outputs,
         compared=compared,
+        signed_by=signed_by,
         notes=notes,
     )
 
@@ -73,6 +77,18 @@ def load_both_paths(directory: Path, spec: ModelSpec, thread_count: int) -> tupl
     if found.path == "onnx" and found.document.file is not None:
         predictors.load(directory, trusted_types=trusted, allow_pickle=spec.allow_pickle, path="sklearn")
     return found, [_PATH_NOTES[found.path] + (f": {found.fallback_reason}" if found.fallback_reason else "")]
+
+
+def _verify_signature(task: EvaluateTask, directory: Path, manifest: Manifest) -> str | None:
+    """Who signed the version; None when the Model does not ask."""
+    asked = task.model.spec.verification
+    if asked is None:
+        return None
+    # Imported here: only who asks pays for it.
+    from mainspring_runtime.signing import verification
+
+    pem = os.environ.get(contract.ENV_PUBLIC_KEY, "")
+    return verification.verify(task.artifact.uri, directory, manifest, pem, asked.public_key_secret)
 
 
 def _champion(task: EvaluateTask, work: Path, thread_count: int) -> Predictor:
@@ -91,10 +107,10 @@ def _dataset(task: EvaluateTask, work: Path) -> PreparedDataset:
     return fetch_dataset(task.comparison.dataset, directory)
 
 
-def _fetch(reference: ArtifactRef, directory: Path) -> int:
-    """Download and verify into an empty directory; returns the size in bytes."""
+def _fetch(reference: ArtifactRef, directory: Path) -> Manifest:
+    """Download and verify into an empty directory."""
     shutil.rmtree(directory, ignore_errors=True)
-    return artifacts.fetch(reference.uri, reference.digest, directory).size
+    return artifacts.fetch(reference.uri, reference.digest, directory)
 
 
 _PATH_NOTES = {

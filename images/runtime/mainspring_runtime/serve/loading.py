@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mainspring_runtime import artifacts
+from mainspring_runtime.artifacts import Manifest
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.serve.monitoring import profile
 from mainspring_runtime.serve.monitoring.profile import Profile
@@ -30,10 +31,11 @@ def load(settings: Settings, directory: Path, threads: int) -> Loaded:
 
     Loading predicts the version's own sample and compares, so a model that is returned is proved and warm.
     Raises `PermanentError` (a changed byte, a type that is not trusted, a sample that is not reproduced, a format that
-    only its owner can run) or `RetryableError` (the store does not answer).
+    only its owner can run) or `RetryableError` (the store does not answer, a signature that the Model asks for does not verify).
     """
     started = time.monotonic()
     manifest = artifacts.fetch(settings.uri, settings.digest, directory)
+    _verify_signature(settings, directory, manifest)
     fetched = time.monotonic()
     # Imported late: it brings the numeric libraries, and the ports must not wait for them.
     from mainspring_runtime.model import predictor
@@ -55,3 +57,14 @@ def load(settings: Settings, directory: Path, threads: int) -> Loaded:
     if found.reason:
         logger.warning("only rows are counted, no features and no predictions: %s", found.reason)
     return Loaded(loaded, found)
+
+
+def _verify_signature(settings: Settings, directory: Path, manifest: Manifest) -> None:
+    asked = settings.verification
+    if asked is None:
+        return
+    # Imported here: only who asks pays for it.
+    from mainspring_runtime.signing import verification
+
+    fingerprint = verification.verify(settings.uri, directory, manifest, asked.public_keys, asked.secret)
+    logger.info("signed by the key %s of Secret %s", fingerprint, asked.secret)

@@ -49,6 +49,14 @@ class PayloadLog(msgspec.Struct, frozen=True, rename="camel"):
 
 
 @dataclass(frozen=True)
+class Verification:
+    """Nothing is loaded that none of these keys (in PEM) has signed. `secret` is where they come from."""
+
+    secret: str
+    public_keys: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """Which model to serve, and where."""
 
@@ -62,6 +70,7 @@ class Settings:
     internal_port: int = DEFAULT_INTERNAL_PORT
     feedback_key: str | None = field(default=None, repr=False)
     payload_log: PayloadLog | None = None
+    verification: Verification | None = None
 
 
 def from_environment(env: Mapping[str, str]) -> Settings:
@@ -77,6 +86,7 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         internal_port=_port(env, environment.INTERNAL_PORT, DEFAULT_INTERNAL_PORT),
         feedback_key=_key(env, environment.FEEDBACK_KEY),
         payload_log=_payload_log(env, environment.PAYLOAD_LOG),
+        verification=_verification(env),
     )
 
 
@@ -93,6 +103,12 @@ def _key(env: Mapping[str, str], name: str) -> str | None:
     if key is not None and len(key) < MIN_KEY_CHARACTERS:
         raise _invalid(name, f"must have at least {MIN_KEY_CHARACTERS} characters, got {len(key)}")
     return key
+
+
+def _verification(env: Mapping[str, str]) -> Verification | None:
+    """An empty key is found where keys are read: it must not mean that none is asked for."""
+    secret = env.get(environment.VERIFICATION_SECRET)
+    return Verification(secret, env.get(environment.PUBLIC_KEY, "")) if secret else None
 
 
 def _payload_log(env: Mapping[str, str], name: str) -> PayloadLog | None:

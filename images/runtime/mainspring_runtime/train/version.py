@@ -43,6 +43,7 @@ RECORDS = frozenset(
         signature.FILE,
         samples.FILE,
         artifacts.MANIFEST,
+        artifacts.SIGNATURE,
         PROFILE_FILE,
         METRICS_FILE,
         CARD_FILE,

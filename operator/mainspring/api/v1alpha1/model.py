@@ -11,6 +11,7 @@ from mainspring.api.v1alpha1.common import (
     ApiModel,
     Column,
     Kind,
+    ObjectName,
     Quantity,
     ShortText,
     StatusBase,
@@ -110,6 +111,26 @@ class Promotion(ApiModel):
     )
 
 
+class Verification(ApiModel):
+    """Signatures in the format of OpenSSF Model Signing, made with a key (P-256, P-384 or P-521)."""
+
+    public_key_secret: Annotated[
+        ObjectName,
+        Field(description="A Secret whose key `public.pem` holds public keys in PEM, one after another."),
+    ]
+
+
+class Signing(ApiModel):
+    """Training signs what it publishes, in a container that runs no code of users."""
+
+    private_key_secret: Annotated[
+        ObjectName,
+        Field(
+            description="A Secret whose key `private.pem` holds the private key in PEM, and `password` its password, if it has one."
+        ),
+    ]
+
+
 class ModelSpec(ApiModel):
     owner: Annotated[ShortText | None, Field(description="Who answers for the model.")] = None
     description: Annotated[Text | None, Field(description="What it predicts.")] = None
@@ -136,6 +157,10 @@ class ModelSpec(ApiModel):
     trusted_types: Annotated[
         list[ShortText] | None, Field(max_length=128, description="Further types that a skops file may contain.")
     ] = None
+    verification: Annotated[
+        Verification | None, Field(description="No version is used unless its signature verifies.")
+    ] = None
+    signing: Annotated[Signing | None, Field(description="Sign what is trained.")] = None
     retain: Annotated[int, Field(ge=1, le=500, description="Versions to keep; those in use stay.")] = 20
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,10 +13,11 @@ from mainspring.api.v1alpha1.common import (
     ANNOTATION_GATES,
     ANNOTATION_PROMOTED_AT,
     ANNOTATION_REJECTED,
+    ANNOTATION_SIGNATURE,
     ANNOTATION_VERIFIED,
 )
 from mainspring.api.v1alpha1.dataset import Task
-from mainspring.api.v1alpha1.model import ComparisonMode, Gate, VersusChampion
+from mainspring.api.v1alpha1.model import ComparisonMode, Gate, Verification, VersusChampion
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, GateResult, ModelVersionSpec
 from mainspring.api.v1alpha1.trainingrun import Metric
 from mainspring.plan.common import objects
@@ -79,10 +80,41 @@ def _parse(value: dict[str, Any]) -> Decision:
     )
 
 
-def is_verified(version: Object) -> bool:
-    """Its bytes were checked against the digest that its spec names, and nobody has found others since."""
+def is_verified(version: Object, asked: Verification | None) -> bool:
+    """Its bytes were checked against the digest that its spec names, and nobody has found others since.
+
+    With `asked`, which is what the Model asks for, its signature was verified too, with the key that is asked for now.
+    """
     digest: str = objects.spec(version)["artifact"]["digest"]
-    return objects.annotations_of(version).get(ANNOTATION_VERIFIED) == digest
+    if objects.annotations_of(version).get(ANNOTATION_VERIFIED) != digest:
+        return False
+    if asked is None:
+        return True
+    found = signature(version)
+    return found is not None and found.secret == asked.public_key_secret
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A signature that was verified: with which key (its fingerprint), and the Secret that the key is in.
+
+    `doubt` is what a server had said against the signature before, and was looked into; empty when there was nothing.
+    """
+
+    secret: str
+    key: str
+    doubt: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def signature(version: Object) -> Signature | None:
+    text = objects.annotations_of(version).get(ANNOTATION_SIGNATURE)
+    try:
+        return Signature(**json.loads(text)) if text else None
+    except (ValueError, TypeError):
+        return None  # damaged by somebody's edit: it is verified anew
 
 
 def is_corrupt(version: Object) -> bool:

@@ -43,6 +43,7 @@ class JobRequest:
     extra_secret: str | None = None
     deadline_seconds: int | None = None
     init_containers: Sequence[Manifest] = ()
+    last_container: Manifest | None = None  # runs when the main one, which then is an init container, ended well
     env: Sequence[Manifest] = ()
     volumes: Sequence[Manifest] = ()
     mounts: Sequence[Manifest] = ()
@@ -128,10 +129,13 @@ def _job(request: JobRequest, settings: Settings) -> Manifest:
         request.command,
         resources=pods.resources_or(request.resources, "250m", "512Mi"),
     )
-    body = {"initContainers": list(request.init_containers)} if request.init_containers else {}
+    first, last = list(request.init_containers), main
+    if request.last_container is not None:
+        first, last = [*first, main], request.last_container
+    body = {"initContainers": first} if first else {}
     pod = pods.build_pod_spec(
         settings,
-        [main],
+        [last],
         request.template,
         request.name,
         [*_job_volumes(request), *request.volumes],
@@ -272,9 +276,8 @@ def _finished_at(job: Object) -> str | None:
 
 def _terminated(pod: Object | None) -> Mapping[str, Any]:
     """The container that ended the pod: the first that failed, else the main one."""
-    statuses = objects.status(pod) if pod else {}
-    every = [*(statuses.get("initContainerStatuses") or ()), *(statuses.get("containerStatuses") or ())]
-    ended: list[Mapping[str, Any]] = [s["state"]["terminated"] for s in every if "terminated" in (s.get("state") or {})]
+    states = [status.get("state") or {} for status in _statuses(pod)]
+    ended: list[Mapping[str, Any]] = [state["terminated"] for state in states if "terminated" in state]
     failed = [t for t in ended if t.get("exitCode")]
     return (failed or ended[-1:] or [{}])[0]
 
@@ -319,13 +322,11 @@ def _waiting(pod: Object | None, told: Sequence[str]) -> Waiting | None:
     """Why nothing runs yet; None when something does."""
     if pod is None:
         return Waiting(refusals.pod_reason(told[-1]), refusals.pod_message(told[-1])) if told else None
-    statuses = objects.status(pod)
-    every = [*(statuses.get("initContainerStatuses") or ()), *(statuses.get("containerStatuses") or ())]
-    for status in every:
+    for status in _statuses(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
             reason = refusals.waiting_reason(waiting["reason"])
-            return Waiting(reason, str(waiting.get("message", status.get("image", ""))))
+            return Waiting(reason, refusals.explain(reason, str(waiting.get("message", status.get("image", "")))))
     scheduled = objects.condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         return Waiting(str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", "")))
@@ -333,9 +334,14 @@ def _waiting(pod: Object | None, told: Sequence[str]) -> Waiting | None:
 
 
 def _image_id(pod: Object | None) -> str | None:
-    statuses = (objects.status(pod).get("containerStatuses") or ()) if pod else ()
-    found = [s.get("imageID") for s in statuses if s.get("name") == pods.CONTAINER]
+    found = [s.get("imageID") for s in _statuses(pod) if s.get("name") == pods.CONTAINER]
     return found[0] if found and found[0] else None
+
+
+def _statuses(pod: Object | None) -> list[Mapping[str, Any]]:
+    """Of all containers, in the order in which they run."""
+    told = objects.status(pod) if pod else {}
+    return [*(told.get("initContainerStatuses") or ()), *(told.get("containerStatuses") or ())]
 
 
 def _json_object(text: str | None) -> dict[str, Any]:

@@ -104,6 +104,14 @@ def artifacts_env_from(settings: Settings, secret: str = ARTIFACTS_SECRET) -> li
     return [{"secretRef": {"name": secret, "optional": optional}}]
 
 
+def secret_env(name: str, secret: str, key: str, *, optional: bool = False) -> Manifest:
+    """A variable with the value of a key of a Secret. Unless it is optional, the container waits for it, and says so."""
+    reference: Manifest = {"name": secret, "key": key}
+    if optional:
+        reference["optional"] = True
+    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
+
+
 def ca_mounts(settings: Settings) -> list[Manifest]:
     return [{"name": "ca", "mountPath": CA_DIR, "readOnly": True}] if settings.ca_bundle else []
 
@@ -116,7 +124,7 @@ def build_pod_spec(
     volumes: list[Manifest],
     **body: Any,
 ) -> Manifest:
-    """The pod spec: ours, with the user's allowed settings merged in. The last container is the main one."""
+    """The pod spec: ours, with the user's allowed settings merged in."""
     own = [{"name": "work", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *volumes]
     if settings.ca_bundle:
         own.append({"name": "ca", "configMap": {"name": CA_CONFIG_MAP}})
@@ -151,11 +159,24 @@ def _merge_template(spec: Manifest, template: Mapping[str, Any]) -> Manifest:
     for key in ("volumes", "imagePullSecrets"):
         if key in template:
             merged[key] = [*merged.get(key, ()), *template[key]]
-    main = dict(merged["containers"][-1])
-    for key, field in (("env", "env"), ("envFrom", "envFrom"), ("volumeMounts", "volumeMounts")):
-        if key in template:
-            main[field] = [*main.get(field, ()), *template[key]]
-    return {**merged, "containers": [*merged["containers"][:-1], main]}
+    for field in ("initContainers", "containers"):
+        if field in merged:
+            merged[field] = [_merge_container(container, template) for container in merged[field]]
+    return merged
+
+
+def _merge_container(container: Manifest, template: Mapping[str, Any]) -> Manifest:
+    if container["name"] != CONTAINER:
+        return container
+    keys = [key for key in ("env", "envFrom", "volumeMounts") if key in template]
+    return {**container, **{key: [*container.get(key, ()), *template[key]] for key in keys}}
+
+
+def main_container(spec: Object) -> Object:
+    """Of a pod spec: what does the work. It is an init container when something of ours comes after it."""
+    every = [*spec.get("initContainers", ()), *spec["containers"]]
+    found: Object = next(container for container in every if container["name"] == CONTAINER)
+    return found
 
 
 def pod_metadata(

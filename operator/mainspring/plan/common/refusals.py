@@ -12,6 +12,7 @@ HINTS = {
     "PodSecurityViolation": "the namespace's Pod Security level refuses what spec.podTemplate asks for",
     "Forbidden": "the API server or an admission policy refused it; this is tried again by itself",
     "Invalid": "the API server refused it: correct the field that it names",
+    "CreateContainerConfigError": "create what it names, or correct the name; this is tried again by itself",
     "NamespaceTerminating": "the namespace is being deleted",
     "PodsRefused": "this is tried again by itself",
 }

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 
-from mainspring.api.contract import PayloadLogSettings, ServerEnv, as_json
+from mainspring.api.contract import PUBLIC_KEY, PayloadLogSettings, ServerEnv, as_json
 from mainspring.api.v1alpha1.common import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
 from mainspring.plan.common import objects, payloads, pods
 from mainspring.plan.common.objects import Manifest, Object
+from mainspring.plan.inferenceservice import target
 from mainspring.plan.inferenceservice.observed import Observed
 
 PORT = 8080
@@ -35,7 +36,10 @@ def revision_hash(observed: Observed, version: Object) -> str:
         "resources": spec.resources.to_dict() if spec.resources else None,
         "podTemplate": spec.pod_template.to_dict() if spec.pod_template else None,
     }
-    if spec.payload_log:  # what came later is left out when it is not set, so that no older revision changes its name
+    # What came later is left out when it is not set, so that no older revision changes its name.
+    if (asked := target.verification(observed)) and not spec.runtime:
+        inputs["verification"] = asked.to_dict()
+    if spec.payload_log:
         inputs["payloadLog"] = spec.payload_log.to_dict()
     return objects.stable_hash(inputs, REVISION_LETTERS)
 
@@ -108,6 +112,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
             *_server_env(observed, version),
             *_feedback_env(observed),
             *_payload_env(observed),
+            *_verification_env(observed),
         ],
         envFrom=pods.artifacts_env_from(settings),
         ports=_ports(observed),
@@ -156,8 +161,19 @@ def _feedback_env(observed: Observed) -> list[Manifest]:
     """An image of the user's own knows nothing of our feedback."""
     if observed.spec.runtime:
         return []
-    key = {"name": pods.FEEDBACK_SECRET, "key": pods.FEEDBACK_SECRET_KEY}
-    return [{"name": str(ServerEnv.FEEDBACK_KEY), "valueFrom": {"secretKeyRef": key}}]
+    return [pods.secret_env(str(ServerEnv.FEEDBACK_KEY), pods.FEEDBACK_SECRET, pods.FEEDBACK_SECRET_KEY)]
+
+
+def _verification_env(observed: Observed) -> list[Manifest]:
+    """An image of the user's own verifies nothing; its version was verified when it was registered."""
+    asked = target.verification(observed)
+    if asked is None or observed.spec.runtime:
+        return []
+    secret = asked.public_key_secret
+    return [
+        {"name": str(ServerEnv.VERIFICATION_SECRET), "value": secret},
+        pods.secret_env(str(ServerEnv.PUBLIC_KEY), secret, PUBLIC_KEY),
+    ]
 
 
 def _payload_env(observed: Observed) -> list[Manifest]:

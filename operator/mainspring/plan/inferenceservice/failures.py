@@ -71,7 +71,7 @@ def _cannot_start(status: Mapping[str, Any]) -> Failure | None:
         text = f"the image {status.get('image')} cannot be pulled: {waiting.get('message', '')}"
         return Failure(refusals.waiting_reason(reason), text[:2000])
     if reason in ("CreateContainerConfigError", "CreateContainerError"):
-        return Failure(reason, str(waiting.get("message", ""))[:2000])
+        return Failure(reason, refusals.explain(reason, str(waiting.get("message", "")))[:2000])
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
+from mainspring.api.v1alpha1.model import Verification
 from mainspring.plan.common import conditions, gates, objects
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.objects import Object
@@ -33,11 +34,17 @@ def problem(observed: Observed) -> Verdict | None:
         return conditions.stalled(
             str(told.get("reason")), f"ModelVersion {wanted} cannot be served: {told.get('message')}"
         )
-    if not gates.is_verified(observed.version):
+    if not gates.is_verified(observed.version, verification(observed)):
         return conditions.reconciling(
             "ModelVersionNotVerified", f"waits for the artifact of ModelVersion {wanted} to be verified"
         )
     return None
+
+
+def verification(observed: Observed) -> Verification | None:
+    """What the Model asks of signatures."""
+    asked = objects.spec(observed.model or {}).get("verification")
+    return Verification.model_validate(asked) if asked else None
 
 
 def _nothing_wanted(observed: Observed) -> Verdict:

@@ -86,7 +86,7 @@ def _pinned(observed: Observed, pin: str, before: Object | None) -> tuple[Move |
         return None, conditions.stalled("PinnedVersionNotFound", text)
     if before is not None and objects.uid(before) == objects.uid(version):
         return None, None
-    if not (gates.is_verified(version) or gates.promoted_at(version)):
+    if not (gates.is_verified(version, observed.spec.verification) or gates.promoted_at(version)):
         text = f"spec.aliases.champion names {pin}, whose artifact is not verified yet; it becomes champion once it is"
         return None, conditions.reconciling("PinnedVersionNotVerified", text)
     return Move(version, "Pinned", "spec.aliases"), None
@@ -118,7 +118,7 @@ def _is_out(version: Object) -> bool:
 def _may_be_promoted(observed: Observed, version: Object, before: Object | None) -> bool:
     """Verified, and passed the gates as they are now, against the champion of now."""
     decision = gates.decision(version)
-    if decision is None or not decision.passed or not gates.is_verified(version):
+    if decision is None or not decision.passed or not gates.is_verified(version, observed.spec.verification):
         return False
     asked = gates.asked_of(version, observed.spec.gates)
     rival = objects.name(before) if before is not None and gates.compares(asked) else ""

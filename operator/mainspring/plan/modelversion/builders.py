@@ -22,6 +22,9 @@ def job_name(observed: Observed, champion: Object | None, attempt: int) -> str:
         [g.to_dict() for g in _comparing(observed)] if champion else [],
         attempt,
     ]
+    # What came later is left out when it is not set, so that no older Job changes its name.
+    if asked := observed.model_spec.verification:
+        question += [asked.to_dict(), observed.doubt]
     # 52 letters of the version, 6 of `-eval-` and 5 make 63, the longest name of a Job.
     return f"{objects.name(observed.object)}-eval-{objects.stable_hash(question, 5)}"
 
@@ -36,8 +39,16 @@ def build_evaluate_job(observed: Observed, champion: Object | None, attempt: int
         image=_image(observed),
         command="evaluate",
         task=_task(observed, champion),
+        env=_public_key(observed),
     )
     return jobs.build_job(request, observed.settings)
+
+
+def _public_key(observed: Observed) -> list[Manifest]:
+    asked = observed.model_spec.verification if observed.model_spec else None
+    if asked is None:
+        return []
+    return [pods.secret_env(contract.ENV_PUBLIC_KEY, asked.public_key_secret, contract.PUBLIC_KEY)]
 
 
 def _image(observed: Observed) -> str:

@@ -22,5 +22,6 @@ class Observed:
     dataset_version: Object | None = None
     champion_dataset_version: Object | None = None
     jobs: tuple[JobState, ...] = ()
+    doubt: str = ""  # a service could not verify its signature: which one, and when
     mismatch: str = ""  # a service found other bytes than the digest says: its message
     job_children: tuple[Object, ...] = ()

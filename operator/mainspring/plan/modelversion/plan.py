@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.api import contract
-from mainspring.api.v1alpha1.common import ANNOTATION_GATES, ANNOTATION_VERIFIED
+from mainspring.api.v1alpha1.common import ANNOTATION_GATES, ANNOTATION_SIGNATURE, ANNOTATION_VERIFIED
 from mainspring.api.v1alpha1.model import Gate
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, Comparison
 from mainspring.api.v1alpha1.trainingrun import MetricValue
@@ -20,16 +20,18 @@ from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import NOTHING, Patch, Plan, annotate
-from mainspring.plan.modelversion import builders
+from mainspring.plan.modelversion import builders, signatures
 from mainspring.plan.modelversion import gates as judging
 from mainspring.plan.modelversion.observed import Observed
+from mainspring.plan.modelversion.signatures import VERIFIED
 
 DECISION_MANAGER = "mainspring-decision"
 RETRY_FIRST_SECONDS = 10
-RETRY_LIMIT_SECONDS = 600
+RETRY_LIMIT_SECONDS = 300
+RETRY_DOUBLINGS = 10  # by then either limit is reached; a version may wait to be signed for months
+RETRY_ARCHIVED_SECONDS = 3600  # nobody waits for it
 WAITING_LOOK_SECONDS = 15
 
-VERIFIED = "ArtifactVerified"
 CORRUPT_REASON = "ArtifactDigestMismatch"
 
 
@@ -90,7 +92,7 @@ def _is_decided(observed: Observed) -> bool:
 
 
 def _work_left(observed: Observed) -> bool:
-    if not gates.is_verified(observed.object):
+    if not signatures.is_verified(observed):
         return True
     return not _is_decided(observed) and not _is_judged_for_good(observed)
 
@@ -98,7 +100,7 @@ def _work_left(observed: Observed) -> bool:
 def _evaluate(observed: Observed, now: datetime) -> Plan:
     """One Job answers everything that is open; without a rival, a verified version is judged at once."""
     rival = _rival(observed) if not _is_judged_for_good(observed) else None
-    if gates.is_verified(observed.object) and rival is None:
+    if signatures.is_verified(observed) and rival is None:
         return _decide(observed, (), "")
     attempt = int(objects.status(observed.object).get("attempt", 0))
     name = builders.job_name(observed, rival, attempt)
@@ -116,17 +118,18 @@ def _start(observed: Observed, rival: Object | None, attempt: int, now: datetime
         return Plan(requeue_after=wait)
     manifests = builders.build_evaluate_job(observed, rival, attempt)
     against = f" and compares it with {objects.name(rival)}" if rival else ""
-    verdict = conditions.reconciling(
-        "Verifying", f"Job {manifests[-1]['metadata']['name']} verifies the artifact{against}"
-    )
-    plan = _say(observed, now, verdict, _retry_facts(observed))
-    return Plan(apply=manifests, status=plan.status, requeue_after=WAITING_LOOK_SECONDS)
+    name = str(manifests[-1]["metadata"]["name"])
+    verdict = conditions.reconciling("Verifying", f"Job {name} verifies the artifact{against}")
+    plan = _say(observed, now, verdict, _retry_facts(observed), extra=signatures.lacking_before(observed))
+    gone = _old_jobs(observed, name)
+    return Plan(apply=manifests, delete=gone, status=plan.status, requeue_after=WAITING_LOOK_SECONDS)
 
 
 def _running(observed: Observed, job: JobState, now: datetime) -> Plan:
     verifying = conditions.reconciling("Verifying", f"Job {job.name} verifies the artifact")
     verdict = job.waiting.verdict(job.name) if job.waiting else verifying
-    return _say(observed, now, verdict, _retry_facts(observed), requeue=WAITING_LOOK_SECONDS)
+    extra = signatures.lacking_before(observed)
+    return _say(observed, now, verdict, _retry_facts(observed), extra=extra, requeue=WAITING_LOOK_SECONDS)
 
 
 def _after(observed: Observed, job: JobState, rival: Object | None, attempt: int, now: datetime) -> Plan:
@@ -134,8 +137,10 @@ def _after(observed: Observed, job: JobState, rival: Object | None, attempt: int
         jobs.parse_report(job, contract.EvaluateReport) if job.state == "Succeeded" else None
     )
     if report is not None:
+        if problem := signatures.unanswered(observed, job, report):
+            return _not_verified(observed, now, "SignatureNotVerified", problem)
         compared = _complete(observed, report.compared, rival)
-        return _decide(observed, compared, objects.name(rival) if rival else "")
+        return _decide(observed, compared, objects.name(rival) if rival else "", signatures.notes(observed, report))
     if job.state == "Failed" and job.permanent:
         return _not_verified(observed, now, job.outcome.reason, job.outcome.message)
     return _retry(observed, job, attempt, now)
@@ -152,26 +157,32 @@ def _complete(observed: Observed, compared: list[ComparedMetric], rival: Object 
     return tuple(ComparedMetric(metric=g.metric, on=g.rows or "All", inconclusive=why) for g in wanted if g.metric)
 
 
-def _decide(observed: Observed, compared: tuple[ComparedMetric, ...], champion: str) -> Plan:
+def _decide(
+    observed: Observed, compared: tuple[ComparedMetric, ...], champion: str, found: Mapping[str, str] | None = None
+) -> Plan:
     """Judge, and write the decision onto the version: it is made once."""
     asked = _gates(observed)
     results = judging.judge(asked, observed.spec, compared, champion)
     passed = all(r.verdict == judging.PASSED for r in results)
     decision = gates.Decision(gates.hash_of(asked), champion, passed, results, compared)
-    notes = {} if _is_judged_for_good(observed) else {ANNOTATION_GATES: decision.to_json()}
+    notes = {**(found or {}), ANNOTATION_VERIFIED: observed.spec.artifact.digest}
+    if not _is_judged_for_good(observed):
+        notes[ANNOTATION_GATES] = decision.to_json()
     # The next reconcile, which this write brings about, tells the decision in status.
-    return Plan(patch=(_mark(observed, notes | {ANNOTATION_VERIFIED: observed.spec.artifact.digest}),))
+    return Plan(patch=(_mark(observed, notes),))
 
 
 def _mark(observed: Observed, notes: dict[str, str]) -> Patch:
     """Decisions are kept together: what this field manager did not name again would be removed."""
     before = objects.annotations_of(observed.object)
-    kept = {key: before[key] for key in (ANNOTATION_GATES, ANNOTATION_VERIFIED) if key in before}
+    ours = (ANNOTATION_GATES, ANNOTATION_VERIFIED, ANNOTATION_SIGNATURE)
+    kept = {key: before[key] for key in ours if key in before}
     return annotate(objects.ref(observed.object), objects.uid(observed.object), kept | notes, DECISION_MANAGER)
 
 
 def _retry(observed: Observed, job: JobState, attempt: int, now: datetime) -> Plan:
-    wait = min(RETRY_FIRST_SECONDS * 2**attempt, RETRY_LIMIT_SECONDS)
+    limit = RETRY_ARCHIVED_SECONDS if _is_overtaken(observed) else RETRY_LIMIT_SECONDS
+    wait = min(RETRY_FIRST_SECONDS * 2 ** min(attempt, RETRY_DOUBLINGS), limit)
     outcome = (
         job.outcome
         if job.state == "Failed"
@@ -179,7 +190,9 @@ def _retry(observed: Observed, job: JobState, attempt: int, now: datetime) -> Pl
     )
     text = f"attempt {attempt + 1} failed: {outcome.message}; next try in {wait} s"
     facts = {"attempt": attempt + 1, "retryAt": objects.format_time(now + timedelta(seconds=wait))}
-    return _say(observed, now, conditions.stalled(outcome.reason or "EvaluationFailed", text), facts, requeue=wait)
+    verdict = conditions.stalled(outcome.reason or "EvaluationFailed", text)
+    extra = signatures.lacking(outcome) or signatures.lacking_before(observed)
+    return _say(observed, now, verdict, facts, extra=extra, requeue=wait)
 
 
 def _retry_facts(observed: Observed) -> dict[str, Any]:
@@ -207,7 +220,7 @@ def _not_verified(observed: Observed, now: datetime, reason: str, message: str) 
 def _settled(observed: Observed, now: datetime) -> Plan:
     """Verified and judged: say where it stands. Jobs but the newest go."""
     decision = gates.decision(observed.object)
-    verified = Condition(VERIFIED, "True", "DigestMatches", f"every byte matches {observed.spec.artifact.digest}")
+    verified = signatures.verified(observed)
     extra = (verified, _gates_condition(decision)) if decision else (verified,)
     facts: dict[str, Any] = {}
     if decision:
@@ -266,10 +279,11 @@ def _why_rejected(observed: Observed, decision: gates.Decision | None) -> str:
     return "; ".join(f"gate {r.name} {r.verdict.lower()}: {r.message}" for r in bad)
 
 
-def _old_jobs(observed: Observed) -> tuple[tuple[Ref, str], ...]:
-    keep = observed.jobs[-1].name if observed.jobs else ""
+def _old_jobs(observed: Observed, next_job: str = "") -> tuple[tuple[Ref, str], ...]:
+    """All but the newest, whose log somebody may want to read, and the one that is made now."""
+    keep = (observed.jobs[-1].name if observed.jobs else "", next_job)
     every = (*(job.job for job in observed.jobs), *observed.job_children)
-    return tuple((objects.ref(o), objects.uid(o)) for o in every if objects.name(o) != keep)
+    return tuple((objects.ref(o), objects.uid(o)) for o in every if objects.name(o) not in keep)
 
 
 def _primary(observed: Observed) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mainspring.api import contract
 from mainspring.api.v1alpha1.common import (
     LABEL_ATTEMPT,
@@ -49,7 +51,7 @@ def build_attempt(observed: Observed, version: Object, attempt: int, seconds_lef
     )
     if spec.container:
         request = _around_user_container(request, observed, spec.container)
-    return jobs.build_job(request, observed.settings)
+    return jobs.build_job(_with_signing(request, observed), observed.settings)
 
 
 def image(observed: Observed) -> str:
@@ -106,7 +108,26 @@ def _around_user_container(request: jobs.JobRequest, observed: Observed, contain
         body["command"] = container.command
     body["resources"] = pods.resources_or(observed.spec.resources, "250m", "512Mi")
     user = pods.build_container(container.image, observed.settings, name="user", args=container.args, **body)
-    return jobs.JobRequest(**{**request.__dict__, "init_containers": (fetch, user), "volumes": volumes})
+    return replace(request, init_containers=(fetch, user), volumes=volumes)
+
+
+def _with_signing(request: jobs.JobRequest, observed: Observed) -> jobs.JobRequest:
+    """check-signing-key (ours) → … → main → sign (ours): only these two see the key, and they run nobody else's code.
+
+    They take the image of the release: the run's own may be one that a user has made.
+    """
+    asked = objects.spec(observed.model or {}).get("signing")
+    if not asked:
+        return request
+    secret = asked["privateKeySecret"]
+    key = [
+        pods.secret_env(contract.ENV_PRIVATE_KEY, secret, contract.PRIVATE_KEY),
+        pods.secret_env(contract.ENV_PRIVATE_KEY_PASSWORD, secret, contract.PRIVATE_KEY_PASSWORD, optional=True),
+    ]
+    private = replace(request, image=observed.settings.jobs_image, env=[*request.env, *key])
+    check = jobs.own_container(private, observed.settings, "check-signing-key", "check-signing-key")
+    sign = jobs.own_container(private, observed.settings, "sign", "sign")
+    return replace(request, init_containers=(check, *request.init_containers), last_container=sign)
 
 
 def _user_env(observed: Observed) -> list[Manifest]:

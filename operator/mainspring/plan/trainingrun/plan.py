@@ -153,13 +153,18 @@ def _running_verdict(job: JobState) -> Verdict:
 
 def _wait_for_retry(observed: Observed, failed: list[JobState], wait: float, now: datetime) -> Plan:
     last = failed[-1].outcome
-    text = f"attempt {len(failed)} of {observed.spec.retries + 1} failed ({last.reason}: {last.message}); the next one starts by itself"
+    if retry.is_charged(failed[-1]):
+        number = sum(retry.is_charged(job) for job in failed)
+        text = f"attempt {number} of {observed.spec.retries + 1} failed ({last.reason}: {last.message}); the next one starts by itself"
+        verdict = conditions.reconciling("Retrying", text)
+    else:
+        verdict = conditions.stalled(last.reason, f"{last.message}; this is tried again by itself")
     facts = status.known(observed) | {
         "phase": "Pending",
         "attempts": status.attempts(observed),
         "retryAt": objects.format_time(retry.next_try(failed, now)),
     }
-    return _say(observed, now, conditions.reconciling("Retrying", text), facts, requeue=wait)
+    return _say(observed, now, verdict, facts, requeue=wait)
 
 
 def _fail(observed: Observed, failed: list[JobState], now: datetime) -> Plan:

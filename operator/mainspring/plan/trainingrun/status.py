@@ -7,10 +7,10 @@ from typing import Any
 
 from mainspring.api import contract
 from mainspring.api.v1alpha1.trainingrun import Attempt, Lineage, MetricValue, ResultArtifact, Signature
-from mainspring.plan.common import jobs, objects
+from mainspring.plan.common import jobs, objects, pods
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object
-from mainspring.plan.trainingrun import builders
+from mainspring.plan.trainingrun import builders, retry
 from mainspring.plan.trainingrun.observed import Observed
 
 ATTEMPTS_MAX = 50
@@ -23,7 +23,7 @@ def known(observed: Observed) -> dict[str, Any]:
     if "lineage" in facts or observed.dataset_version is None or not observed.jobs:
         return facts
     first = observed.jobs[0]
-    image = objects.spec(first.job)["template"]["spec"]["containers"][-1]["image"]
+    image = pods.main_container(objects.spec(first.job)["template"]["spec"])["image"]
     lineage = _lineage(observed, observed.dataset_version, image)
     return facts | {"lineage": lineage, "startTime": facts.get("startTime") or first.started_at}
 
@@ -46,6 +46,7 @@ def _attempt(job: JobState) -> dict[str, Any]:
         number=jobs_attempt(job),
         job=job.name,
         outcome=job.state,
+        charged=not failed or retry.is_charged(job),
         reason=job.outcome.reason if failed else "",
         message=job.outcome.message[:1024] if failed else "",
         exit_code=job.exit_code if failed else None,

@@ -9,22 +9,25 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from mainspring.api.monitoring import Reference, Snapshot
 from mainspring_runtime import artifacts
-from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.errors import PermanentError, RetryableError
 from mainspring_runtime.model import predictor, sample
 from mainspring_runtime.serve import loading
-from mainspring_runtime.serve.settings import Settings
+from mainspring_runtime.serve.settings import Settings, Verification
+from mainspring_runtime.signing import keys
 from tests.unit.runtime.serve import process
 from tests.unit.runtime.serve.artifact import Version
+from tests.unit.runtime.signing import versions
 
 INFER = "/v2/models/tumours/infer"
 FEEDBACK = "/v2/models/tumours/feedback"
@@ -228,6 +231,43 @@ def test_a_changed_byte_is_never_served(version: Version, tmp_path: Path) -> Non
     )
 
 
+def signed(version: Version, root: Path, key: EllipticCurvePrivateKey) -> Version:
+    """The same version with a signature beside it."""
+    directory = copy_of(version, root / "signed")
+    versions.sign(directory, key)
+    return Version(directory.as_uri(), version.digest)
+
+
+def asking(*trusted: EllipticCurvePrivateKey) -> dict[str, str]:
+    """The environment of a server whose Model asks for signatures."""
+    pem = "".join(versions.public_pem(key.public_key()) for key in trusted)
+    return {"MAINSPRING_VERIFICATION_SECRET": "model-signing", "MAINSPRING_PUBLIC_KEY": pem}
+
+
+def test_what_a_trusted_key_signed_is_served(version: Version, tmp_path: Path) -> None:
+    key = versions.new_key()
+    with process.start(signed(version, tmp_path, key), tmp_path / "work", **asking(key)) as server:
+        assert keys.fingerprint(key.public_key()) in server.wait_for("signed by the key")
+        server.wait_for("ready")
+        assert httpx.get(server.url("/v2/health/ready")).status_code == 200
+
+
+def test_what_another_key_signed_is_never_served(version: Version, tmp_path: Path) -> None:
+    other = signed(version, tmp_path, versions.new_key())
+    with process.start(other, tmp_path / "work", **asking(versions.new_key())) as server:
+        code, outcome = outcome_of(server)
+    assert (code, outcome["reason"], outcome["details"]) == (1, "SignatureInvalid", ["model.sig"])
+    assert "public.pem of Secret model-signing (spec.verification of the Model)" in outcome["message"]
+
+
+@pytest.mark.parametrize("pem", ["", "nonsense"])
+def test_a_key_that_is_none_does_not_mean_that_none_is_asked_for(version: Version, tmp_path: Path, pem: str) -> None:
+    asked = Verification("model-signing", pem)
+    with pytest.raises(RetryableError, match="holds no public key in PEM") as caught:
+        loading.load(replace(settings(version), verification=asked), tmp_path / "work", 1)
+    assert caught.value.reason == "VerificationKeyInvalid"
+
+
 def test_a_store_that_does_not_answer_is_worth_another_attempt(version: Version, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closing:
         port = closing.getsockname()[1]
@@ -285,7 +325,7 @@ PRINT_HEAVY_MODULES = """
 import sys
 from pathlib import Path
 from mainspring_runtime.serve import command, server, settings, loading
-heavy = {"pydantic", "pandas", "pyarrow", "duckdb", "sklearn", "scipy", "skl2onnx", "onnx", "skops"}
+heavy = {"cryptography", "pydantic", "pandas", "pyarrow", "duckdb", "sklearn", "scipy", "skl2onnx", "onnx", "skops"}
 print(sorted(heavy & set(sys.modules)), "onnxruntime" in sys.modules)
 loading.load(settings.Settings("m", "1", sys.argv[1], sys.argv[2]), Path(sys.argv[3]), 1)
 print(sorted(heavy & set(sys.modules)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mainspring_runtime.errors import PermanentError
-from mainspring_runtime.serve.settings import Settings, from_environment
+from mainspring_runtime.serve.settings import Settings, Verification, from_environment
 
 REQUIRED = {
     "MAINSPRING_MODEL_NAME": "tumours",
@@ -28,10 +28,13 @@ def test_everything_can_be_set() -> None:
             "MAINSPRING_PORT": "9000",
             "MAINSPRING_INTERNAL_PORT": "0",
             "MAINSPRING_FEEDBACK_KEY": "long enough to be a key",
+            "MAINSPRING_VERIFICATION_SECRET": "model-signing",
+            "MAINSPRING_PUBLIC_KEY": "PEM",
         }
     )
     assert (settings.trusted_types, settings.allow_pickle) == (("a.B", "c.D"), True)
     assert (settings.port, settings.internal_port) == (9000, 0)
+    assert settings.verification == Verification("model-signing", "PEM")
     assert settings.feedback_key == "long enough to be a key"
     assert "long enough" not in repr(settings), "logs are read by many"
 

@@ -9,9 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
+import skops.io
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from sklearn.base import BaseEstimator, ClassifierMixin
 
+from mainspring.api import contract
 from mainspring.api.contract import (
     ArtifactRef,
     CompareTask,
@@ -26,8 +31,10 @@ from mainspring.api.v1alpha1.modelversion import ComparedMetric
 from mainspring.api.v1alpha1.trainingrun import Metric
 from mainspring_runtime import artifacts
 from mainspring_runtime.__main__ import main as entry
-from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.errors import PermanentError, RetryableError
 from mainspring_runtime.evaluate import command
+from mainspring_runtime.signing import keys
+from tests.unit.runtime.signing import versions
 from tests.unit.runtime.train import prepared_data, tasks
 
 SPLIT = prepared_data.SPLIT_DIGEST
@@ -267,8 +274,8 @@ def test_a_custom_format_is_verified_but_cannot_be_compared(
     custom = as_custom(tmp_path, logistic)
     (note,) = evaluate(tmp_path, make_task(custom)).notes
     assert "its bytes are verified, but it cannot be run here" in note
-    for versions in ({"candidate": custom}, {"champion": custom}):
-        (found,) = compare(("roc_auc", "All"), **versions)
+    for side in ({"candidate": custom}, {"champion": custom}):
+        (found,) = compare(("roc_auc", "All"), **side)
         assert found.inconclusive == "a version in a custom format cannot be run here"
 
 
@@ -333,3 +340,98 @@ def test_the_command_reads_its_task_and_reports(
     monkeypatch.setenv("MAINSPRING_REPORT_FILE", str(tmp_path / "report.json"))
     assert entry(["evaluate", "--work", str(tmp_path / "work")]) == 0
     assert EvaluateReport.model_validate_json((tmp_path / "report.json").read_text()).digest == logistic.digest
+
+
+# ---- Signatures, and what a Model does not allow to load
+
+ASKED = {"verification": {"publicKeySecret": "model-signing"}}
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> EllipticCurvePrivateKey:
+    """A key whose public half is in the Secret."""
+    found = versions.new_key()
+    monkeypatch.setenv(contract.ENV_PUBLIC_KEY, versions.public_pem(found.public_key()))
+    return found
+
+
+def test_a_signed_version_is_reported_with_its_key(tmp_path: Path, flowers: Path, key: EllipticCurvePrivateKey) -> None:
+    report = tasks.train(tmp_path, flowers, LOGISTIC)
+    versions.sign(tasks.directory_of(report), key)
+    assert evaluate(tmp_path, make_task(report, **ASKED)).signed_by == keys.fingerprint(key.public_key())
+    assert evaluate(tmp_path, make_task(report)).signed_by is None
+
+
+@pytest.mark.usefixtures("key")
+def test_an_unsigned_version_is_not_even_loaded(tmp_path: Path, logistic: TrainReport) -> None:
+    with pytest.raises(RetryableError) as raised:
+        evaluate(tmp_path, make_task(logistic, **ASKED))
+    assert (raised.value.reason, raised.value.details) == ("SignatureMissing", ("model.sig",))
+
+
+def test_without_a_key_nothing_is_verified(tmp_path: Path, logistic: TrainReport) -> None:
+    with pytest.raises(RetryableError, match=r"public\.pem of Secret model-signing .* holds no public key") as raised:
+        evaluate(tmp_path, make_task(logistic, **ASKED))
+    assert raised.value.reason == "VerificationKeyInvalid"
+
+
+def test_a_champion_from_before_signatures_can_be_compared_with(
+    compare: Compare, tmp_path: Path, flowers: Path, key: EllipticCurvePrivateKey
+) -> None:
+    """Else nothing that is signed could ever take its place."""
+    champion, candidate = (tasks.train(tmp_path, flowers, name) for name in ("sklearn.dummy.DummyClassifier", LOGISTIC))
+    versions.sign(tasks.directory_of(candidate), key)
+    asked = comparison(tmp_path, champion, flowers, ("accuracy", None))
+    assert evaluate(tmp_path, make_task(candidate, asked, **ASKED)).compared[0].inconclusive is None
+
+
+class Stranger(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A type that nobody has reviewed."""
+
+
+def republished(report: TrainReport, root: Path, **document: Any) -> TrainReport:
+    """The version with other facts in its model.json, and whatever was put beside it."""
+    directory = tasks.directory_of(report)
+    facts = tasks.read_json(directory, "model.json") | {"onnx": {"admitted": False, "reason": ""}} | document
+    (directory / "model.json").write_text(json.dumps(facts))
+    published = artifacts.publish(directory, (root / "other").as_uri())
+    return report.model_copy(update={"digest": published.digest, "uri": published.uri})
+
+
+def refused(root: Path, report: TrainReport, **model: Any) -> PermanentError:
+    with pytest.raises(PermanentError) as raised:
+        evaluate(root, make_task(report, **model))
+    return raised.value
+
+
+def test_an_unreviewed_type_is_named_with_its_file_and_what_to_do(tmp_path: Path, flowers: Path) -> None:
+    report = tasks.train(tmp_path, flowers, LOGISTIC)
+    skops.io.dump(Stranger(), tasks.directory_of(report) / "model.skops")
+    other, name = republished(report, tmp_path), f"{Stranger.__module__}.Stranger"
+    error = refused(tmp_path, other)
+    assert (error.reason, error.details) == ("UntrustedTypes", (name,))
+    assert error.message.startswith("model.skops contains types that are not on the reviewed list")
+    assert "spec.trustedTypes of the Model" in error.message
+    assert refused(tmp_path, other, trustedTypes=[name]).reason == "SampleNotReproduced"
+
+
+def test_the_path_that_is_not_taken_is_looked_at_too(tmp_path: Path, flowers: Path) -> None:
+    """ONNX answers; the file that a server would fall back to has a type that nobody has reviewed."""
+    report = tasks.train(tmp_path, flowers, LOGISTIC)
+    skops.io.dump(Stranger(), tasks.directory_of(report) / "model.skops")
+    assert refused(tmp_path, republished(report, tmp_path, onnx={"admitted": True})).reason == "UntrustedTypes"
+
+
+def test_a_pickle_is_named_and_loaded_only_when_the_model_allows_it(tmp_path: Path, flowers: Path) -> None:
+    report = tasks.train(tmp_path, flowers, LOGISTIC)
+    directory = tasks.directory_of(report)
+    fitted = skops.io.load(
+        directory / "model.skops", trusted=skops.io.get_untrusted_types(file=directory / "model.skops")
+    )
+    joblib.dump(fitted, directory / "model.joblib")
+    other = republished(report, tmp_path, format="joblib", file="model.joblib")
+    error = refused(tmp_path, other)
+    assert error.reason == "PickleNotAllowed"
+    assert error.message.startswith("model.joblib is a pickle")
+    assert "spec.allowPickle of the Model" in error.message
+    assert evaluate(tmp_path, make_task(other, allowPickle=True)).format == "joblib"
