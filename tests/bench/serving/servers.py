@@ -19,6 +19,7 @@ from tests.bench.serving import machine, peers, results
 from tests.bench.serving.models import Made
 from tests.bench.serving.wrk import Request
 from tests.cluster import command, wait
+from tests.unit.runtime.serve import process as process_of_ours
 from tests.unit.runtime.serve.artifact import Version
 
 MODEL = "/v2/models/m"
@@ -73,19 +74,15 @@ class Server:
 def ours(version: Version, directory: Path, name: str = results.ONNX, **others: str) -> Start:
     """Everything on: the counters of the version's profile, and feedback."""
     port, internal = machine.free_ports(2)
-    environment = {
+    settings = {
         "MAINSPRING_MODEL_NAME": "m",
         "MAINSPRING_MODEL_VERSION": "1",
-        "MAINSPRING_MODEL_URI": version.uri,
-        "MAINSPRING_MODEL_DIGEST": version.digest,
         "MAINSPRING_PORT": str(port),
         "MAINSPRING_INTERNAL_PORT": str(internal),
         "MAINSPRING_FEEDBACK_KEY": "k" * 32,
-        "PYTHONPATH": os.environ["PYTHONPATH"],
-        **others,
     }
     words = [sys.executable, "-m", "mainspring_runtime", "serve", "--work-dir", str(directory)]
-    return Start(name, words, port, environment)
+    return Start(name, words, port, process_of_ours.environment(version, **settings, **others))
 
 
 def kserve(made: Made, directory: Path) -> Start:
