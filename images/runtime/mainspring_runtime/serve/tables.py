@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from types import NoneType
 
 import msgspec
 import numpy as np
@@ -26,6 +27,7 @@ from mainspring_runtime.serve.tensors import Tensor, Values
 from mainspring_runtime.serve.wire import RequestInput
 
 PLAIN_NUMBERS = {float, int}
+PLAIN_OR_NULL = {float, int, NoneType}
 
 Matrix = npt.NDArray[np.float64]
 Coercions = list[tuple[str, int]]
@@ -61,12 +63,18 @@ class Schema:
     float_columns: tuple[Column, ...]
     float_names: tuple[str, ...]
     other_columns: tuple[Column, ...]
-    plain_floats: bool  # no FP64 column stands for a boolean, whose values are checked one by one
+    float_places: tuple[int, ...]  # of the FP64 columns, among all
+    other_places: tuple[int, ...]
+    numbers: tuple[int, ...]  # of the FP64 columns, those that hold numbers; the others stand for booleans
     key: str | None = None  # an input that is none of the model's
 
     @property
     def only_numbers(self) -> bool:
-        return self.plain_floats and not self.other_columns
+        return len(self.numbers) == len(self.columns)
+
+    @property
+    def all_nullable(self) -> bool:
+        return all(column.nullable for column in self.columns)
 
     def by_name(self, table: Table) -> dict[str, tensors.Array]:
         """The columns that a predictor takes."""
@@ -92,15 +100,19 @@ def compile_schema(signature: Signature) -> Schema:
     """Raises `PermanentError("UnsupportedSignature")` for a column that a JSON table cannot carry."""
     for column in signature.inputs:
         _require_supported(column)
-    floats = tuple(column for column in signature.inputs if column.datatype == "FP64")
+    places = [place for place, column in enumerate(signature.inputs) if column.datatype == "FP64"]
+    others = [place for place in range(len(signature.inputs)) if place not in places]
+    floats = tuple(signature.inputs[place] for place in places)
     names = frozenset(column.name for column in signature.inputs)
     return Schema(
         columns=signature.inputs,
         names=names,
         float_columns=floats,
         float_names=tuple(column.name for column in floats),
-        other_columns=tuple(column for column in signature.inputs if column.datatype != "FP64"),
-        plain_floats=all(column.kind != "Boolean" for column in floats),
+        other_columns=tuple(signature.inputs[place] for place in others),
+        float_places=tuple(places),
+        other_places=tuple(others),
+        numbers=tuple(index for index, column in enumerate(floats) if column.kind != "Boolean"),
         key=None if signature.key in names else signature.key,
     )
 
@@ -169,7 +181,11 @@ def _from_tensor(schema: Schema, tensor: Input, rows: int) -> Table:
     if tensor.shape[1] != width:
         raise bad_request(_wrong_tensor(schema, tensor))
     flat = _flatten(tensor, rows, width)
-    if schema.only_numbers and tensor.datatype in tensors.FLOATS and (matrix := _plain_matrix([flat])) is not None:
+    if (
+        schema.only_numbers
+        and tensor.datatype in tensors.FLOATS
+        and (matrix := _plain_matrix([flat], schema.all_nullable)) is not None
+    ):
         return Table(rows, matrix.reshape(rows, width))
     return _from_cells(schema, [(tensor.datatype, flat[index::width]) for index in range(width)], rows)
 
@@ -216,45 +232,63 @@ def _flatten(item: Input, rows: int, width: int) -> Values:
 
 
 def _from_cells(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Table:
-    of = {column.name: given for column, given in zip(schema.columns, cells, strict=True)}
-    floats, coercions = _float_block(schema, [of[name] for name in schema.float_names], rows)
-    others = [_convert(column, of[column.name], rows) for column in schema.other_columns]
+    floats, coercions = _float_block(schema, [cells[place] for place in schema.float_places], rows)
+    given = zip(schema.other_columns, schema.other_places, strict=True)
+    others = [_convert(column, cells[place], rows) for column, place in given]
     coercions += _coercions(schema.other_columns, others)
     return Table(rows, floats, tuple(array for array, _ in others), tuple(coercions))
 
 
 def _float_block(schema: Schema, cells: Sequence[Cells | None], rows: int) -> tuple[Matrix, Coercions]:
     """[N, FP64 columns], and where values were coerced."""
-    if (plain := _plain_values(schema, cells)) is not None and (matrix := _plain_matrix(plain)) is not None:
-        return matrix.reshape(len(cells), rows).T, []
-    converted = [_convert(column, given, rows) for column, given in zip(schema.float_columns, cells, strict=True)]
-    block = np.array([array for array, _ in converted], dtype=np.float64).reshape(len(cells), rows)
-    return block.T, _coercions(schema.float_columns, converted)
+    numbers = _plain_numbers(schema, cells, rows)
+    if numbers is not None and len(schema.numbers) == len(cells):
+        return numbers.T, []
+    block = np.empty((len(cells), rows))
+    left: Sequence[int] = range(len(cells))
+    if numbers is not None:
+        block[list(schema.numbers)] = numbers
+        left = [place for place in left if place not in schema.numbers]
+    converted = [_convert(schema.float_columns[place], cells[place], rows) for place in left]
+    for place, (array, _) in zip(left, converted, strict=True):
+        block[place] = array
+    return block.T, _coercions([schema.float_columns[place] for place in left], converted)
 
 
 def _coercions(columns: Sequence[Column], converted: Sequence[tensors.Converted]) -> Coercions:
     return [(column.name, count) for column, (_, count) in zip(columns, converted, strict=True) if count]
 
 
-def _plain_values(schema: Schema, cells: Sequence[Cells | None]) -> list[Values] | None:
-    """The values of all columns, unless a column is absent or needs a closer look."""
-    given = [cell[1] for cell in cells if cell is not None and cell[0] in tensors.FLOATS]
-    return given if schema.plain_floats and len(given) == len(cells) else None
+def _plain_numbers(schema: Schema, cells: Sequence[Cells | None], rows: int) -> Matrix | None:
+    """All columns of numbers at once, [columns, N], unless one needs a closer look."""
+    values = [_plain_values(schema.float_columns[place], cells[place], rows) for place in schema.numbers]
+    given = [item for item in values if item is not None]
+    if not given or len(given) < len(values):
+        return None
+    matrix = _plain_matrix(given, all(schema.float_columns[place].nullable for place in schema.numbers))
+    return None if matrix is None else matrix.reshape(len(given), rows)
+
+
+def _plain_values(column: Column, cell: Cells | None, rows: int) -> Values | None:
+    """The values of a column that came as floats, or was left out where it may be."""
+    if cell is None:
+        return [None] * rows if column.nullable else None
+    return cell[1] if cell[0] in tensors.FLOATS else None
 
 
 def _convert(column: Column, given: Cells | None, rows: int) -> tensors.Converted:
     return (tensors.missing(column, rows), 0) if given is None else tensors.to_array(column, *given)
 
 
-def _plain_matrix(columns: Sequence[Values]) -> Matrix | None:
-    """All values at once when they are numbers and nothing else; None leaves the naming of the culprit to `tensors`."""
-    if columns and not isinstance(columns[0], list):
+def _plain_matrix(columns: Sequence[Values], nullable: bool) -> Matrix | None:
+    """All values at once when they are numbers, or null where all columns take that; None leaves naming the culprit to `tensors`."""
+    if not isinstance(columns[0], list):
         return _finite_matrix(columns)
     flat = columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))
-    if not set(map(type, flat)) <= PLAIN_NUMBERS:
+    if not set(map(type, flat)) <= (PLAIN_OR_NULL if nullable else PLAIN_NUMBERS):
         return None
     try:
-        return np.array(flat, dtype=np.float64)
+        return np.array(flat, dtype=np.float64)  # null becomes NaN
     except OverflowError:
         return None
 

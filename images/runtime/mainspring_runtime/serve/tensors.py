@@ -52,6 +52,8 @@ def to_array(column: Column, datatype: str, values: Values) -> Converted:
         if (array := _same_kind(column, datatype, values)) is not None:
             return array, 0
         values = to_list(datatype, values)
+    elif (array := _plain(column, datatype, values)) is not None:
+        return array, 0
     return CONVERTERS[column.datatype](column, datatype, values)
 
 
@@ -81,6 +83,26 @@ def _same_kind(column: Column, datatype: str, values: Array) -> Array | None:
         case "BOOL" if datatype == "BOOL" and not (values > 1).any():
             return values.astype(np.bool_)
     return None
+
+
+def _plain(column: Column, datatype: str, values: list[Any]) -> Array | None:
+    """The same for values of JSON: the usual case costs one look at their types."""
+    kinds = set(map(type, values))
+    match column.datatype:
+        case "BYTES" if kinds == {str} and column.kind != "Timestamp" and (column.nullable or "" not in values):
+            return as_objects(values)
+        case "BOOL" if datatype == "BOOL" and kinds == {bool}:
+            return np.array(values)
+        case "FP64" if datatype in FLOATS and kinds == {float} and column.kind != "Boolean":
+            return np.array(values)
+    return None
+
+
+def as_objects(values: list[Any]) -> Array:
+    """An object array [N]; NumPy itself would make fixed-width text of it."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def to_keys(name: str, datatype: str, values: Values) -> Keys:
@@ -149,9 +171,7 @@ def _to_strings(column: Column, _datatype: str, values: list[Any]) -> Converted:
     _require_present(column, texts, "")
     if column.kind == "Timestamp":
         _require(column, texts, _is_timestamp, "an RFC 3339 time such as 2026-01-31T12:00:00Z")
-    array = np.empty(len(texts), dtype=object)
-    array[:] = texts
-    return array, 0
+    return as_objects(texts), 0
 
 
 CONVERTERS: dict[str, Callable[[Column, str, list[Any]], Converted]] = {
