@@ -19,6 +19,7 @@ $(VENV)/.done: tests/requirements.lock
 	@echo "[venv] installing Python packages into $(VENV)"
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.lock
+	@$(VENV)/bin/python -c "from tests.cluster import packages; packages.ensure(packages.OPENMP)"
 	@touch $@
 
 .PHONY: venv

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.cluster.progress import say
 
 INSTALL_LIMIT_SECONDS = 15 * command.MINUTE_SECONDS
 
-# Package -> the program or file that shows that it is there.
+# Package -> the program, file or library that shows that it is there.
 CERTIFICATES = {"openssl": "openssl"}
 NODE = {
     **CERTIFICATES,
@@ -28,6 +29,7 @@ NODE = {
 PROMETHEUS = {"prometheus": "prometheus"}  # with promtool
 BROWSER = {"chromium": "chromium"}
 LOAD = {"wrk": "wrk"}
+OPENMP = {"libgomp1": "libgomp.so"}  # lightgbm is linked against it, and brings none
 IMAGES = {"buildah": "buildah", "skopeo": "skopeo", "mmdebstrap": "mmdebstrap"}
 
 
@@ -55,6 +57,8 @@ def _missing(wanted: dict[str, str]) -> list[str]:
 
 
 def _present(witness: str) -> bool:
+    if witness.endswith(".so"):
+        return ctypes.util.find_library(witness.removeprefix("lib").removesuffix(".so")) is not None
     return Path(witness).exists() if witness.startswith("/") else command.find(witness) is not None
 
 

@@ -30,6 +30,7 @@ class Runtime:
     quality: dict[str, float] = field(default_factory=dict)  # roc_auc by TrainingRun
     signed_by: str | None = "5" * 64  # what `evaluate` finds out when it is asked; None: it is too old to look
     better: dict[str, float] = field(default_factory=dict)  # by ModelVersion: how much better than the champion
+    slow: dict[str, str] = field(default_factory=dict)  # by ModelVersion: why it is not answered by ONNX Runtime
 
     def report(self, task: dict[str, Any]) -> dict[str, Any]:
         """The `report.json` of the command that has this `task.json`."""
@@ -97,6 +98,8 @@ class Runtime:
             format="skops",
             compared=[self._compared(task["modelVersion"], item) for item in asked],
             signed_by=self.signed_by if task["model"]["spec"].get("verification") else None,
+            fast_path=task["modelVersion"] not in self.slow,
+            fallback_reason=self.slow.get(task["modelVersion"], ""),
         )
 
     def _compared(self, version: str, asked: dict[str, Any]) -> ComparedMetric:

@@ -154,6 +154,11 @@ STORIES: dict[str, tuple[Step, ...]] = {
         edit("InferenceService", "tumours", stop=True),
         edit("InferenceService", "tumours", stop=False, replicas=3),
     ),
+    "other limits of the server, with which a load hangs until there is a new version": (
+        lambda sim: sim.workloads.rule("serve-tumours-v1", HANGS),
+        edit("InferenceService", "tumours", server={"requestTimeout": "30s", "maxQueue": 10}),
+        second_run,
+    ),
     "versions that are not needed go": (
         second_run,
         edit("Model", "tumours", retain=1),

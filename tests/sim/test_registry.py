@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Object
 from tests import builders
 from tests.sim import runtime, stories
 from tests.sim.simulation import Simulation
@@ -324,6 +325,37 @@ def test_an_imported_version_goes_the_same_way(lab: Simulation) -> None:
     assert champion(lab) == "tumours-v8"
 
 
+BOOSTING = "registry.example.org/mainspring/runtime-boosting:0.1.0"
+PACKAGED = {  # as `mainspring_runtime package` prints it: no figures, and a task only if Datasets know it
+    "artifact": {"uri": "s3://elsewhere/7", "digest": DIGEST, "size": 1000, "format": "skops"},
+    "runtimeImage": BOOSTING,
+    "source": {"image": BOOSTING},
+    "inputs": [{"name": "a", "datatype": "FP64"}],
+    "outputs": [{"name": "predict", "datatype": "INT64", "shape": [-1]}],
+}
+
+
+def test_a_packaged_version_without_figures_is_evaluated_and_served_by_its_image(lab: Simulation) -> None:
+    lab.apply(builders.model(), builders.version(7, **PACKAGED), builders.service())
+    lab.settle()
+    assert champion(lab) == "tumours-v7"
+    (job,) = (name for name in lab.names("Job") if name.startswith("tumours-v7-eval"))
+    assert images_of(lab.get("Job", job)) == {BOOSTING}
+    (deployment,) = lab.names("Deployment")
+    assert images_of(lab.get("Deployment", deployment)) == {BOOSTING}
+
+
+def test_a_packaged_version_does_not_pass_a_gate_on_figures_that_it_has_not(lab: Simulation) -> None:
+    lab.apply(builders.model(gates=[AUC]), builders.version(7, **PACKAGED))
+    lab.settle()
+    assert champion(lab) == ""
+    assert lab.condition("ModelVersion", "tumours-v7", "GatesPassed") == ("False", "GatesInconclusive")
+
+
+def images_of(owner: Object) -> set[str]:
+    return {container["image"] for container in objects.spec(owner)["template"]["spec"]["containers"]}
+
+
 def test_a_version_that_appears_under_the_next_number_does_not_lose_a_run(lab: Simulation) -> None:
     """Somebody imports v1 in the moment in which the operator is about to make it."""
     lab.apply(builders.model())
@@ -414,3 +446,19 @@ def test_versions_outlive_their_model_and_it_finds_its_champion_again(lab: Simul
     assert champion(lab) == "tumours-v2"
     train(lab, 3)
     assert champion(lab) == "tumours-v3"
+
+
+def test_a_version_that_is_not_answered_by_the_fast_path_says_so_for_good(sim: Simulation) -> None:
+    sim.workloads.runtime.slow["tumours-v1"] = "on 4000 synthetic rows, ONNX and scikit-learn disagree"
+    stories.first_loop(sim)
+    sim.settle()
+    for _ in range(2):
+        assert sim.condition("ModelVersion", "tumours-v1", "FastPath") == ("False", "ScikitLearn")
+        assert "ONNX and scikit-learn disagree" in sim.message("ModelVersion", "tumours-v1", "FastPath")
+        assert sim.condition("ModelVersion", "tumours-v1") == ("True", "Champion")
+        sim.server.wipe_status(stories.OUR_KINDS)
+        sim.restart()
+        sim.settle()
+    stories.second_run(sim)
+    sim.settle()
+    assert sim.condition("ModelVersion", "tumours-v2", "FastPath") == ("True", "OnnxRuntime")

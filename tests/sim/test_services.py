@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from mainspring.api.v1alpha1.common import LABEL_REVISION
+from mainspring.kube import errors
 from mainspring.plan.common import objects
 from tests import builders
 from tests.sim import stories
@@ -96,6 +98,57 @@ def test_a_model_that_cannot_load_never_takes_the_place_of_one_that_works(lab: S
     assert "tumours-v1 keeps serving" in lab.message("InferenceService", "tumours")
     failure = status(lab)["lastFailure"]
     assert (failure["version"], failure["reason"], failure["exitCode"]) == ("tumours-v2", "ModelNotLoadable", 3)
+
+
+def test_a_load_that_never_ends_is_told_and_the_old_one_serves(lab: Simulation) -> None:
+    """Kubernetes alone would only say that pods did not become ready in time."""
+    lab.workloads.rule("serve-tumours-v2", HANGS)
+    second_version(lab)
+    assert lab.condition("InferenceService", "tumours") == ("True", "RollingOut")
+    said = "the model was not ready after 600 s: the server is loading the model from its files, which are all there"
+    lab.workloads.rule("serve-tumours-v2", Ends(1, "LoadTimedOut", said))
+    lab.settle()
+    failure = status(lab)["lastFailure"]
+    assert (failure["reason"], failure["message"], failure["exitCode"]) == ("LoadTimedOut", said, 1)
+    assert selected(lab) == "tumours-v1"
+    assert lab.condition("InferenceService", "tumours", "Available") == ("True", "Serving")
+    lab.workloads.rule("serve-tumours-v2", None)
+    lab.settle()
+    assert selected(lab) == "tumours-v2"
+    assert "lastFailure" not in status(lab)
+
+
+def test_a_prediction_that_hung_is_told_until_the_pod_answers_again(lab: Simulation) -> None:
+    said = Ends(1, "PredictionStuck", "a prediction of 1 rows has been running for 16 s")
+    lab.workloads.rule("serve-tumours-v1", said)
+    lab.settle()
+    assert lab.condition("InferenceService", "tumours") == ("False", "PredictionStuck")
+    assert status(lab)["lastFailure"]["reason"] == "PredictionStuck"
+    lab.workloads.rule("serve-tumours-v1", None)
+    lab.settle()
+    assert lab.condition("InferenceService", "tumours") == ("True", "Serving")
+    assert "lastFailure" not in status(lab)
+
+
+def test_other_limits_of_the_server_make_a_new_revision_of_the_same_version(lab: Simulation) -> None:
+    lab.edit("InferenceService", "tumours", server={"requestTimeout": "30s", "maxQueue": 10})
+    lab.settle()
+    assert len(lab.names("Deployment")) == 2
+    (serving,) = [d for d in lab.server.select("Deployment") if d["spec"]["replicas"]]
+    pod = serving["spec"]["template"]["spec"]
+    told = {item["name"]: item.get("value") for item in pod["containers"][0]["env"]}
+    assert json.loads(told["MAINSPRING_SERVER"]) == {"maxQueue": 10, "requestSeconds": 30.0}
+    assert pod["terminationGracePeriodSeconds"] == 70
+    assert lab.condition("InferenceService", "tumours") == ("True", "Serving")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("maxQueue", 0), ("maxBodySize", "2000Mi"), ("maxBodySize", "5m"), ("requestTimeout", "1d"), ("warmup", "no")],
+)
+def test_limits_that_mean_nothing_are_refused_by_the_schema(lab: Simulation, field: str, value: Any) -> None:
+    with pytest.raises(errors.Refused, match=rf"spec\.server\.{field}"):
+        lab.edit("InferenceService", "tumours", server={field: value})
 
 
 def test_a_failed_rollout_is_told_once(lab: Simulation) -> None:

@@ -8,10 +8,13 @@ A command is imported only when it is asked for, so the server never loads what 
 from __future__ import annotations
 
 import importlib
+import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from types import TracebackType
+from typing import NoReturn
 
 from mainspring_runtime import stopping
 from mainspring_runtime.errors import JobError, PermanentError, RetryableError
@@ -26,6 +29,7 @@ COMMANDS = {
     "evaluate": "mainspring_runtime.evaluate.command",
     "join": "mainspring_runtime.labels.command",
     "serve": "mainspring_runtime.serve.command",
+    "package": "mainspring_runtime.package.command",
 }
 USAGE = f"usage: python -m mainspring_runtime {{{','.join(COMMANDS)}}} [argument ...]"
 EXIT_USAGE = 2
@@ -63,8 +67,16 @@ def report_bug(kind: type[BaseException], error: BaseException, trace: Traceback
         fail(RetryableError("InternalError", f"{kind.__name__}: {error}"))
 
 
+def leave(code: int) -> NoReturn:
+    """End now: a download, a load or a prediction may go on in a thread that nothing can stop, and Python waits for it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
     sys.excepthook = report_bug
-    if sys.argv[1:2] != ["serve"]:  # the server answers what it has begun before it ends
-        stopping.exit_on_sigterm()
+    if sys.argv[1:2] == ["serve"]:  # it answers what it has begun before it ends
+        leave(main(sys.argv[1:]))
+    stopping.exit_on_sigterm()
     sys.exit(main(sys.argv[1:]))

@@ -76,6 +76,19 @@ class ServerEnv(StrEnum):
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
     FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback
     PAYLOAD_LOG = "MAINSPRING_PAYLOAD_LOG"  # JSON of `PayloadLogSettings`; without it nothing is logged
+    SERVER = "MAINSPRING_SERVER"  # JSON of `ServerSettings`; what is not named has the server's own default
+
+
+class ServerSettings(ApiModel):
+    """Limits of a server, as far as its user set them."""
+
+    max_batch_rows: int | None = None
+    max_queue: int | None = None
+    max_rows: int | None = None
+    max_body_bytes: int | None = None
+    request_seconds: float | None = None
+    load_seconds: float | None = None
+    warmup: bool | None = None
 
 
 class PayloadLogSettings(ApiModel):
@@ -235,6 +248,8 @@ class EvaluateReport(ApiModel):
     compared: list[ComparedMetric] = []
     signed_by: str | None = None  # SHA-256 of the public key that verified the signature, when one was asked for
     notes: list[str] = []
+    fast_path: bool | None = None  # a server answers by ONNX Runtime; None: it is for an image of its own to say
+    fallback_reason: Annotated[str, Field(max_length=512)] = ""  # why not
 
 
 class JoinTask(ApiModel):

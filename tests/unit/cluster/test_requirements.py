@@ -15,5 +15,5 @@ def test_an_extra_that_names_another_stands_for_what_that_lists() -> None:
 
 def test_no_image_asks_for_the_project_itself() -> None:
     project = tomllib.loads((paths.REPO / "pyproject.toml").read_text())["project"]
-    for extra in ("operator", "serve", "jobs"):
+    for extra in ("operator", "serve", "jobs", "boosting"):
         assert not [line for line in requirements.dependencies(project, extra) if line.startswith("mainspring")]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mainspring.api import contract
+from mainspring.api.v1alpha1.common import ANNOTATION_FAST_PATH
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, ModelVersionSpec
 from mainspring.plan.common import gates, objects
@@ -84,6 +85,24 @@ def test_verification_and_gates_are_decided_in_one_annotation_write() -> None:
     assert set(plans.notes(made)["tumours-v2"]) == {"gates", "verified"}
     assert decision(made)["passed"]
     assert made.status is None
+
+
+@pytest.mark.parametrize(
+    ("found", "note", "told"),
+    [
+        ({"fast_path": True}, "onnx", ("True", "OnnxRuntime")),
+        ({"fast_path": False, "fallback_reason": "predict differs"}, "predict differs", ("False", "ScikitLearn")),
+        ({"fast_path": False}, "it has no model.onnx", ("False", "ScikitLearn")),
+    ],
+)
+def test_how_a_version_is_answered_is_kept_and_told(found: dict[str, Any], note: str, told: tuple[str, str]) -> None:
+    made = make(with_job(observe(), "Succeeded", report=report().model_copy(update=found)))
+    assert plans.notes(made)["tumours-v2"]["fast-path"] == note
+    version = builders.model_version(2, passed=True)
+    version["metadata"]["annotations"] |= {ANNOTATION_FAST_PATH: note}
+    settled = make(observe(version))
+    assert plans.condition(settled, "FastPath") == told
+    assert plans.verdict(settled) == ("Ready", "Candidate"), "slow is not wrong"
 
 
 def test_a_decided_version_says_where_it_stands() -> None:

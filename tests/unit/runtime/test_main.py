@@ -57,7 +57,7 @@ def test_failures_have_an_exit_code_and_an_outcome(
 def test_other_words_print_the_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(argv) == 2
     assert (
-        "usage: python -m mainspring_runtime {prepare,train,fetch,publish,check-signing-key,sign,evaluate,join,serve}"
+        "usage: python -m mainspring_runtime {prepare,train,fetch,publish,check-signing-key,sign,evaluate,join,serve,package}"
         in capsys.readouterr().err
     )
 

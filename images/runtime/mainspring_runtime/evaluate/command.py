@@ -19,6 +19,7 @@ from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import PreparedDataset, fetch_dataset
 
 Say = Callable[[int, str], None]
+MAX_REASON_CHARACTERS = 512
 
 
 def main(argv: Sequence[str]) -> None:
@@ -64,6 +65,8 @@ def evaluate(task: EvaluateTask, work: Path, thread_count: int, say: Say) -> Eva
         compared=compared,
         signed_by=signed_by,
         notes=notes,
+        fast_path=None if predictor.path == "custom" else predictor.path == "onnx",
+        fallback_reason=(predictor.fallback_reason or "")[:MAX_REASON_CHARACTERS],
     )
 
 

@@ -15,10 +15,14 @@ FILE = "model.json"
 SKOPS_FILE = "model.skops"
 ONNX_FILE = "model.onnx"
 PICKLE_FORMATS = ("joblib",)
+# They are in the image runtime-boosting, not in the lean one.
+BOOSTING_LIBRARIES = frozenset({"xgboost", "lightgbm"})
 
 # What the model itself is given: blocks or a matrix made by the Encoding; the columns as one matrix, as they are;
-# a pandas frame with the columns by name; or, for ONNX files of users, one tensor `[N, F]` or one tensor a column.
-Inputs = Literal["Encoded", "Matrix", "Frame", "Tensor", "Columns"]
+# a pandas frame with the columns by name; one column alone, as an array of texts; or, for ONNX files of users, one tensor
+# `[N, F]` or one tensor a column.
+Inputs = Literal["Encoded", "Matrix", "Frame", "Vector", "Tensor", "Columns"]
+PACKAGE_COMMAND = "python -m mainspring_runtime package"
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,23 @@ class OnnxFacts:
 
 
 @dataclass(frozen=True)
+class Method:
+    """An output that is what the model itself answers: what the estimator's method `name` returns, or the graph's tensor.
+
+    `part`: the place in a list that a method returns, one array for each target.
+    """
+
+    output: str
+    name: str
+    part: int | None = None
+
+
+@dataclass(frozen=True)
 class ModelDocument:
-    """`positive` and `threshold` are set for two classes with probabilities; `scores` names the output of class scores."""
+    """A packaged model has `methods`, one for each output. Without any, labels are decided by `model.labels`.
+
+    `argmax`: `predict` is the class with the greatest probability, so that both cost one call of the estimator.
+    `positive` and `threshold` are set for two classes with probabilities; `scores` names the output of class scores."""
 
     format: str  # skops, onnx, joblib or custom
     task: str
@@ -47,6 +66,8 @@ class ModelDocument:
     encoding: Encoding | None = None
     onnx: OnnxFacts = field(default_factory=OnnxFacts)
     model_digest: str | None = None
+    methods: tuple[Method, ...] = ()
+    argmax: bool = False
 
     @property
     def positive_index(self) -> int:
@@ -58,7 +79,8 @@ class ModelDocument:
     def to_dict(self) -> dict[str, Any]:
         document = {_camel(name): value for name, value in asdict(self).items() if name != "encoding"}
         document["encoding"] = None if self.encoding is None else self.encoding.to_dict()
-        return document
+        # Left out when they say nothing: models that have none keep their bytes, and with them their digest.
+        return {name: value for name, value in document.items() if value or name not in ("methods", "argmax")}
 
     def to_json(self) -> str:
         """The content of `model.json`: equal documents give equal bytes."""
@@ -70,7 +92,7 @@ def read_document(directory: Path) -> ModelDocument:
     try:
         return _from_dict(json.loads((directory / FILE).read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        message = f"there is no {FILE}; only directories written by a TrainingRun can be loaded"
+        message = f"there is no {FILE}: a directory that no TrainingRun wrote is made by `{PACKAGE_COMMAND}`, from a model file and example rows"
         raise PermanentError("InvalidModel", message) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise PermanentError("InvalidModel", f"{FILE} cannot be read: {type(error).__name__}: {error}") from error
@@ -93,6 +115,8 @@ def _from_dict(document: Mapping[str, Any]) -> ModelDocument:
         encoding=None if encoding is None else Encoding.from_dict(encoding),
         onnx=OnnxFacts(**document["onnx"]),
         model_digest=document["modelDigest"],
+        methods=tuple(Method(**item) for item in document.get("methods", ())),
+        argmax=document.get("argmax", False),
     )
 
 

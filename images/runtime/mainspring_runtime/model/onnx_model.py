@@ -18,6 +18,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 from mainspring_runtime.model import labels
 from mainspring_runtime.model.document import ONNX_FILE, ModelDocument
 from mainspring_runtime.model.encoding import Array, Columns, Encoding
+from mainspring_runtime.model.signature import PREDICT
 
 NUMERIC = "numeric"
 CATEGORY = "category"
@@ -45,10 +46,21 @@ class OnnxModel:
         self._types = {item.name: NUMPY_TYPES.get(item.type, np.float32) for item in self._session.get_inputs()}
         self._known = {item.name for item in self._session.get_outputs()}
         self._classes = None if document.classes is None else labels.as_array(document.classes)
+        self._tensors = {item.output: item.name for item in document.methods} if document.format == "onnx" else {}
+
+    @property
+    def outputs(self) -> frozenset[str]:
+        """What it answers: the outputs of the graph, or those that are made of them."""
+        return frozenset(
+            self._tensors or ((PREDICT, self._document.scores or PREDICT) if self._document.tensor else self._known)
+        )
 
     def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, Array]:
         """Outputs by name, [N] or [N, K]."""
         feeds = self._feeds(columns)
+        if self._tensors:
+            results = self._session.run([self._tensors[name] for name in outputs], feeds)
+            return {name: _packaged(name, result) for name, result in zip(outputs, results, strict=True)}
         if self._known.issuperset(outputs):
             results = self._session.run(list(outputs), feeds)
             return {name: _widen(result) for name, result in zip(outputs, results, strict=True)}
@@ -98,3 +110,10 @@ def _encoded(encoding: Encoding, columns: Columns) -> dict[str, Array]:
 def _widen(values: Array) -> Array:
     """Float32 becomes float64, the datatype of the signature."""
     return values.astype(np.float64) if values.dtype == np.float32 else values
+
+
+def _packaged(name: str, values: Array) -> Array:
+    """A tensor of a graph as it is; converters give labels as `[N, 1]`, which is one for each row."""
+    if name == PREDICT and values.ndim == 2 and values.shape[1] == 1:
+        values = values.reshape(-1)
+    return values.astype(np.int64) if values.dtype.kind in "iub" else _widen(values)

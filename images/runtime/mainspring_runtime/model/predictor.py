@@ -11,15 +11,18 @@ not in production. When ONNX does not reproduce it, scikit-learn answers and `fa
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import sample as samples
-from mainspring_runtime.model.document import ModelDocument, read_document
+from mainspring_runtime.model.document import BOOSTING_LIBRARIES, ModelDocument, read_document
 from mainspring_runtime.model.encoding import Array, Columns
 from mainspring_runtime.model.signature import Signature, read_signature
+
+if TYPE_CHECKING:
+    from mainspring_runtime.model.onnx_model import OnnxModel
 
 Route = Literal["onnx", "sklearn", "custom"]
 
@@ -51,6 +54,14 @@ class Predictor:
         self._model = model
         self._inputs = frozenset(column.name for column in signature.inputs)
         self._outputs = frozenset(signature.output_names)
+
+    @property
+    def platform(self) -> str:
+        """`<library>_<format>`: what answers, and the format of its file."""
+        if self.path == "onnx":
+            return "onnxruntime_onnx"
+        library = self.document.estimator.partition(".")[0]
+        return f"{library if library in BOOSTING_LIBRARIES else 'sklearn'}_{self.document.format}"
 
     def predict(self, columns: Mapping[str, Array], outputs: Sequence[str] = ("predict",)) -> dict[str, Array]:
         """Outputs by name for N rows: [N], or [N, K] for one value a class.
@@ -93,39 +104,83 @@ def load(
     if document.onnx.admitted and path != "sklearn":
         model, reason = _load_onnx(directory, document, sample, threads or len(os.sched_getaffinity(0)))
         if model is not None:
-            return Predictor(signature, document, "onnx", model)
+            whole = _completed(model, directory, document, signature, sample, trusted_types, allow_pickle)
+            return Predictor(signature, document, "onnx", whole)
         if path == "onnx" or document.format == "onnx":
             raise PermanentError("SampleNotReproduced", f"model.onnx cannot be used: {reason}")
+    wrapped = _load_estimator(directory, document, signature, sample, trusted_types, allow_pickle)
+    return Predictor(signature, document, "sklearn", wrapped, reason)
+
+
+class Both:
+    """ONNX Runtime for the outputs that its graph has, scikit-learn for the others. Each reproduced the sample."""
+
+    def __init__(self, fast: OnnxModel, complete: RunnableModel) -> None:
+        self._fast = fast
+        self._complete = complete
+
+    def run(self, columns: Columns, outputs: Sequence[str]) -> dict[str, Array]:
+        graph = [name for name in outputs if name in self._fast.outputs]
+        others = [name for name in outputs if name not in self._fast.outputs]
+        results = self._fast.run(columns, graph) if graph else {}
+        return results | (self._complete.run(columns, others) if others else {})
+
+
+def _completed(
+    model: OnnxModel,
+    directory: Path,
+    document: ModelDocument,
+    signature: Signature,
+    sample: samples.Sample | None,
+    trusted_types: Sequence[str],
+    allow_pickle: bool,
+) -> RunnableModel:
+    """The graph alone, if it has all outputs of the signature."""
+    if model.outputs.issuperset(signature.output_names):
+        return model
+    return Both(model, _load_estimator(directory, document, signature, sample, trusted_types, allow_pickle))
+
+
+def _load_estimator(
+    directory: Path,
+    document: ModelDocument,
+    signature: Signature,
+    sample: samples.Sample | None,
+    trusted_types: Sequence[str],
+    allow_pickle: bool,
+) -> RunnableModel:
+    """The estimator, proved on the sample."""
     # Imported here: scikit-learn costs more than a second of start-up that the ONNX path need not pay.
     from mainspring_runtime.model import sklearn_model
 
     estimator = sklearn_model.load_estimator(directory, document, trusted_types, allow_pickle)
-    wrapped = sklearn_model.SklearnModel(estimator, document, signature)
+    wrapped = sklearn_model.wrap(estimator, document, signature)
     try:
-        problem = _problem(wrapped, sample)
+        problem = _problem(wrapped, sample, signature.output_names)
     except (ValueError, TypeError, AttributeError) as error:
         problem = f"{type(error).__name__}: {error}"
     if problem:
         raise PermanentError("SampleNotReproduced", f"{document.file} does not reproduce {samples.FILE}: {problem}")
-    return Predictor(signature, document, "sklearn", wrapped, reason)
+    return wrapped
 
 
 def _load_onnx(
     directory: Path, document: ModelDocument, sample: samples.Sample | None, threads: int
-) -> tuple[RunnableModel | None, str | None]:
+) -> tuple[OnnxModel | None, str | None]:
     """The model, or None and why it may not answer."""
     from mainspring_runtime.model import onnx_model
 
     try:
         model = onnx_model.OnnxModel(directory, document, threads)
-        problem = _problem(model, sample)
+        problem = _problem(model, sample, model.outputs)
     except onnx_model.ERRORS as error:
         problem = f"ONNX Runtime: {error}"
     return (None, problem) if problem else (model, None)
 
 
-def _problem(model: RunnableModel, sample: samples.Sample | None) -> str | None:
+def _problem(model: RunnableModel, sample: samples.Sample | None, outputs: Collection[str]) -> str | None:
     """Why the sample is not reproduced; None when it is, or when there is none to reproduce."""
     if sample is None:
         return None
-    return samples.difference(sample.expected, model.run(sample.columns, tuple(sample.expected)))
+    expected = {name: values for name, values in sample.expected.items() if name in outputs}
+    return samples.difference(expected, model.run(sample.columns, tuple(expected)))

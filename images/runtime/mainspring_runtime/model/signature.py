@@ -16,8 +16,15 @@ from typing import Any
 from mainspring_runtime.errors import PermanentError
 
 FILE = "signature.json"
+# The first two are what Datasets know (`mainspring.api.v1alpha1.dataset.Task`); the others are tasks of packaged models.
 CLASSIFICATION = "Classification"
 REGRESSION = "Regression"
+CLUSTERING = "Clustering"
+TRANSFORMATION = "Transformation"
+ANOMALY_DETECTION = "AnomalyDetection"
+DENSITY_ESTIMATION = "DensityEstimation"
+
+PREDICT = "predict"
 
 Label = str | int
 
@@ -35,11 +42,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Output:
-    """One output; the first dimension, the rows, is -1."""
+    """One output; the first dimension, the rows, is -1.
+
+    `classes` and `columns` say what the last dimension lists: classes, or the names of targets or features.
+    """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    classes: tuple[Label, ...] | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,12 +72,19 @@ class Signature:
     def output_names(self) -> tuple[str, ...]:
         return tuple(output.name for output in self.outputs)
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether a prediction is one class or one number a row, which what turned out to be true can be compared with."""
+        if self.task == CLASSIFICATION:
+            return self.classes is not None
+        return self.task == REGRESSION and any(item.name == PREDICT and len(item.shape) == 1 for item in self.outputs)
+
     def to_json(self) -> str:
         """The content of `signature.json`: equal signatures give equal bytes."""
         document = {
             "task": self.task,
             "inputs": [asdict(column) for column in self.inputs],
-            "outputs": [asdict(output) for output in self.outputs],
+            "outputs": [_output_document(output) for output in self.outputs],
             "defaultOutputs": self.default_outputs,
             "classes": self.classes,
         } | ({} if self.key is None else {"key": self.key})
@@ -104,7 +123,7 @@ def from_json(text: str) -> Signature:
     classes = document.get("classes")
     return Signature(
         inputs=tuple(_column(item) for item in document["inputs"]),
-        outputs=tuple(Output(item["name"], item["datatype"], tuple(item["shape"])) for item in document["outputs"]),
+        outputs=tuple(_output(item) for item in document["outputs"]),
         default_outputs=tuple(document.get("defaultOutputs", ("predict",))),
         classes=None if classes is None else tuple(classes),
         task=document["task"],
@@ -121,3 +140,19 @@ def _column(item: Mapping[str, Any]) -> Column:
         kind=item["kind"],
         categories=None if categories is None else tuple(categories),
     )
+
+
+def _output(item: Mapping[str, Any]) -> Output:
+    classes, columns = item.get("classes"), item.get("columns")
+    return Output(
+        name=item["name"],
+        datatype=item["datatype"],
+        shape=tuple(item["shape"]),
+        classes=None if classes is None else tuple(classes),
+        columns=None if columns is None else tuple(columns),
+    )
+
+
+def _output_document(output: Output) -> dict[str, Any]:
+    """What is not said is left out, so that models without it keep their bytes."""
+    return {name: value for name, value in asdict(output).items() if value is not None}

@@ -15,16 +15,23 @@ import numpy as np
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.model import labels
-from mainspring_runtime.model.document import PICKLE_FORMATS, ModelDocument
-from mainspring_runtime.model.encoding import Array, Columns, times
+from mainspring_runtime.model.arranging import arrange
+from mainspring_runtime.model.document import BOOSTING_LIBRARIES, PICKLE_FORMATS, ModelDocument
+from mainspring_runtime.model.encoding import Array, Columns
+from mainspring_runtime.model.methods import MethodsModel
 from mainspring_runtime.model.signature import Signature
 from mainspring_runtime.model.trusted_types import TRUSTED_TYPES
 
 MAX_NAMED_TYPES = 10
 
 
+def wrap(model: Any, document: ModelDocument, signature: Signature) -> SklearnModel | MethodsModel:
+    """`run(columns, outputs)` around a fitted estimator, in the way that its document asks for."""
+    return (MethodsModel if document.methods else SklearnModel)(model, document, signature)
+
+
 class SklearnModel:
-    """`run(columns, outputs)` around a fitted estimator."""
+    """`run(columns, outputs)` around a fitted estimator that a TrainingRun described: one target, labels by our rule."""
 
     def __init__(self, model: Any, document: ModelDocument, signature: Signature) -> None:
         self._model = model
@@ -60,36 +67,6 @@ def decide(scores: Array, document: ModelDocument) -> Array:
     return labels.decide(scores, document.positive_index, threshold)
 
 
-def arrange(columns: Columns, document: ModelDocument, signature: Signature) -> Any:
-    """What the estimator takes: a matrix, or a pandas frame as `pandas.read_parquet` would have given it."""
-    if document.encoding is not None:
-        return document.encoding.matrix(columns)
-    if document.inputs == "Frame":
-        return as_frame(columns, signature)
-    arrays = [columns[column.name] for column in signature.inputs]
-    numeric = all(array.dtype != object for array in arrays)
-    return (
-        np.stack(arrays, axis=1).astype(np.float64) if numeric else np.stack([a.astype(object) for a in arrays], axis=1)
-    )
-
-
-def as_frame(columns: Columns, signature: Signature) -> Any:
-    """A pandas data frame with the columns of the signature, for pipelines that select by name."""
-    # Imported here: only models that need a frame pay for pandas.
-    import pandas
-
-    frame = {}
-    for column in signature.inputs:
-        values = columns[column.name]
-        if column.kind == "Timestamp":
-            frame[column.name] = pandas.Series(times(values)).dt.tz_localize("UTC")
-        elif column.datatype == "BYTES":
-            frame[column.name] = pandas.Series([text or None for text in values], dtype="str")
-        else:
-            frame[column.name] = pandas.Series(values)
-    return pandas.DataFrame(frame)
-
-
 def load_estimator(directory: Path, document: ModelDocument, trusted_types: Sequence[str], allow_pickle: bool) -> Any:
     """The fitted estimator of a version.
 
@@ -101,12 +78,20 @@ def load_estimator(directory: Path, document: ModelDocument, trusted_types: Sequ
             return _load_joblib(path, allow_pickle)
         return load_skops(path, trusted_types)
     except ModuleNotFoundError as error:
-        message = f"{path.name} needs the Python module {error.name!r}, which this image does not have; set spec.image of the run"
-        raise PermanentError("MissingModule", message) from error
+        raise PermanentError("MissingModule", _missing(path.name, (error.name or "").partition(".")[0])) from error
     except (OSError, ValueError, TypeError, LookupError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise PermanentError(
             "InvalidModel", f"{path.name} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
+
+
+def _missing(file: str, module: str) -> str:
+    """Where to get the module: from our own image with boosting libraries, or from one that is made from it."""
+    image = "the image runtime-boosting, which has it" if module in BOOSTING_LIBRARIES else "an image that has it"
+    return (
+        f"{file} needs the Python module {module!r}, which this image does not have; name {image}: in spec.image of the "
+        "TrainingRun, or in spec.runtimeImage and spec.source.image of an imported ModelVersion"
+    )
 
 
 def load_skops(path: Path, trusted_types: Sequence[str]) -> Any:

@@ -3,7 +3,8 @@
 Reviewed with scikit-learn 1.9 and skops 0.16. A type is on the list when making one from a file runs nothing but its own
 constructor and `__setstate__`, and these only store numbers, strings and objects that are on the list too. Functions are
 on it when they are pure; skops names each of them, also inside a `functools.partial`, which itself calls nothing.
-Compiled trees and neighbour indexes check the shape of what they read.
+Compiled trees and neighbour indexes check the shape of what they read. Boosters of xgboost 3.2 and lightgbm 4.7 hand
+bytes to the parser of their native library, as loading a model file of theirs does; no Python runs in it.
 
 A Model can allow more with `spec.trustedTypes`.
 """
@@ -61,6 +62,13 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "scipy._lib.array_api_compat.numpy._aliases": ("asarray",),
     "sklearn.feature_selection._univariate_selection": ("chi2", "f_classif", "f_regression"),
     "sklearn.utils.validation": ("check_array",),
+    # Boosting libraries, which are in the image runtime-boosting.
+    "collections": ("OrderedDict",),
+    "xgboost.core": ("Booster",),
+    "xgboost.sklearn": ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRegressor"),
+    "lightgbm.basic": ("Booster",),
+    "lightgbm.sklearn": ("LGBMClassifier", "LGBMRegressor"),
+    "mainspring_runtime.model.boosters": ("LightGBMClassifier", "LightGBMRegressor"),
 }
 
 TRUSTED_TYPES = frozenset(f"{module}.{name}" for module, names in _MODULES.items() for name in names)

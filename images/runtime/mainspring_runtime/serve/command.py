@@ -20,6 +20,7 @@ def main(argv: Sequence[str]) -> None:
     arguments = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     configuration = settings.from_environment(os.environ)
+    limits = configuration.server.limits(settings.Limits())
     threads = cpu.thread_count()
     cpu.limit_threads(threads)
     # Imported late: the numeric libraries read the thread limit when they are imported.
@@ -28,11 +29,7 @@ def main(argv: Sequence[str]) -> None:
     from mainspring_runtime.serve import server
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(server.serve(configuration, settings.Limits(), arguments.work_dir, threads))
-    if not finished:
-        # A download or an import goes on in a thread that nothing can stop, and Python would wait for it.
-        logging.shutdown()
-        os._exit(0)
+        runner.run(server.serve(configuration, limits, arguments.work_dir, threads))
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -22,6 +22,9 @@ from mainspring_runtime.serve.settings import Limits
 from mainspring_runtime.serve.wire import BINARY_HEADER
 
 MAX_HEAD_BYTES = 64 * 1024
+# Of requests that wait behind the one that is answered. Reading goes on till then: who does not read sees nobody go.
+MAX_WAITING = 16
+MAX_WAITING_BYTES = 64 * 1024
 DISCARD_FACTOR = 4  # a body that is refused is read so many times its limit, so that the caller gets to read the answer
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 UPGRADE_HEADERS = frozenset({b"connection", b"upgrade", b"http2-settings"})
@@ -141,8 +144,8 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestError(431, f"the headers are larger than {MAX_HEAD_BYTES} bytes"))
 
     def _keep_pace(self) -> None:
-        """Read no further while requests wait, and set the time limit of one that is not complete."""
-        if self._waiting and not self._paused and not self._transport.is_closing():
+        """Read no further while many requests wait, and set the time limit of one that is not complete."""
+        if self._waiting and not self._paused and self._is_full() and not self._transport.is_closing():
             self._paused = True
             self._transport.pause_reading()
         if not self._receiving:
@@ -150,6 +153,9 @@ class Connection(asyncio.Protocol):
                 self._stop_watching()
         elif self._deadline is None and not self._transport.is_closing():
             self._deadline = self._loop.call_later(self._shared.limits.receive_seconds, self._receive_timed_out)
+
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= MAX_WAITING or sum(len(item.body) for item in self._waiting) > MAX_WAITING_BYTES
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:

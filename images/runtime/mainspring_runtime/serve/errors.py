@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-RETRY_AFTER = (b"retry-after", b"1")  # seconds; a queue that is full now is empty a second later, or the server is dead
+RETRY_SECONDS = 1, 60  # the least and the most that a caller is told to wait
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -24,9 +25,11 @@ def bad_request(message: str) -> RequestError:
     return RequestError(400, message)
 
 
-def unavailable(message: str) -> RequestError:
-    """Nothing is wrong with the request; the same one may succeed in a second."""
-    return RequestError(503, message, (RETRY_AFTER,))
+def unavailable(message: str, seconds: float = 0.0) -> RequestError:
+    """Nothing is wrong with the request; the same one may succeed in `seconds`, which are told in whole ones."""
+    least, most = RETRY_SECONDS
+    wait = min(max(math.ceil(seconds), least), most)
+    return RequestError(503, message, ((b"retry-after", b"%d" % wait),))
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -19,34 +19,35 @@ from mainspring_runtime.serve.predicting import Outputs, Predict, Predicted
 from mainspring_runtime.serve.tables import Table
 
 SHORT_SECONDS = 0.001
+Kind = tuple[int, Outputs]  # bits of the number of rows, and what is wanted of them
 WEIGHT = 0.125  # of the newest call in the average
 
 
 class ShortCallsAtOnce(Executor):
-    """Runs `predict(tables, outputs)`; which calls are short is learnt from those of a similar number of rows."""
+    """Runs `predict(tables, outputs)`; which calls are short is learnt from those with as many rows, by powers of two, and the same outputs."""
 
     def __init__(self, thread: Executor, clock: Clock = time.thread_time) -> None:
         """The clock is that of the thread: while others use the core, a short call is short all the same."""
         self._thread = thread
         self._clock = clock
-        self._seconds: dict[int, float] = {}  # running average by bits of the number of rows
+        self._seconds: dict[Kind, float] = {}  # running averages
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Like any executor; an exception of a call that ran at once is in its future, too."""
         tables, outputs = args
-        size = sum(table.rows for table in tables).bit_length()
-        if self._seconds.get(size, SHORT_SECONDS) >= SHORT_SECONDS:
-            return self._thread.submit(self._timed, fn, tables, outputs, size, **kwargs)
+        kind = sum(table.rows for table in tables).bit_length(), outputs
+        if self._seconds.get(kind, SHORT_SECONDS) >= SHORT_SECONDS:
+            return self._thread.submit(self._timed, fn, tables, kind, **kwargs)
         done: Future[Predicted] = Future()
         with _Into(done):
-            done.set_result(self._timed(fn, tables, outputs, size))
+            done.set_result(self._timed(fn, tables, kind))
         return done
 
-    def _timed(self, predict: Predict, tables: Sequence[Table], outputs: Outputs, size: int) -> Predicted:
+    def _timed(self, predict: Predict, tables: Sequence[Table], kind: Kind) -> Predicted:
         started = self._clock()
-        predicted = predict(tables, outputs)
+        predicted = predict(tables, kind[1])
         seconds = self._clock() - started
-        self._seconds[size] = seconds + (1 - WEIGHT) * (self._seconds.get(size, seconds) - seconds)
+        self._seconds[kind] = seconds + (1 - WEIGHT) * (self._seconds.get(kind, seconds) - seconds)
         return predicted
 
 

@@ -32,7 +32,6 @@ LIVE = Response(200, b'{"live":true}')
 READY = Response(200, b'{"ready":true}')
 NOT_READY = Response(503, b'{"ready":false}')
 EXTENSIONS = ["binary_tensor_data"]
-GONE = 499  # as nginx counts it: the caller went away before its answer
 
 Read = Callable[[ServedModel, Request, bytes], Asked]
 
@@ -52,7 +51,12 @@ class InferenceApp:
 
     @property
     def ready(self) -> bool:
-        return self.model is not None and not self.draining
+        return self.model is not None and not self.draining and self.stuck is None
+
+    @property
+    def stuck(self) -> str | None:
+        """What is said of a prediction that does not end; None when all is well."""
+        return None if self.model is None else self.model.batcher.stuck()
 
     def _make_routes(self) -> dict[str, Route]:
         model = self._settings.model
@@ -77,7 +81,9 @@ class InferenceApp:
         return Route("POST", partial(self._infer, read), self._limits.body_bytes, binary, self._count_refused)
 
     def _live(self, _request: Request) -> Response:
-        return LIVE
+        """503 tells the kubelet to start the container anew, after a few of them."""
+        stuck = self.stuck
+        return LIVE if stuck is None else Response(503, wire.encode({"live": False, "reason": stuck}))
 
     def _ready(self, _request: Request) -> Response:
         return READY if self.ready else NOT_READY
@@ -97,9 +103,14 @@ class InferenceApp:
     def _feedback(self, request: Request) -> Response:
         feedback = self._loaded().feedback
         if feedback is None:
-            raise RequestError(404, f"this server takes no feedback, since {environment.FEEDBACK_KEY} is not set")
+            raise RequestError(404, f"this server takes no feedback, since {self._why_no_feedback()}")
         body = http.plain_body(request, feedback_request.MAX_BYTES)
         return feedback_request.count(feedback, feedback_request.decode(body))
+
+    def _why_no_feedback(self) -> str:
+        if self._settings.feedback_key is None:
+            return f"{environment.FEEDBACK_KEY} is not set"
+        return "its model does not predict one class or value a row, which a label could be compared with"
 
     def _loaded(self) -> ServedModel:
         if self.model is None:
@@ -122,7 +133,7 @@ class InferenceApp:
             answer = model.batcher.submit(asked.table, asked.outputs)
         except RequestError as error:
             return self._counted(http.refusal(error), started)
-        request.on_gone = answer.cancel
+        request.on_gone = partial(model.batcher.leave, answer)
         answer.add_done_callback(partial(self._finish, request, asked, started))
         return None
 
@@ -134,9 +145,6 @@ class InferenceApp:
         return msgspec.structs.replace(asked, table=msgspec.structs.replace(asked.table, mark=mark))
 
     def _finish(self, request: Request, asked: Asked, started: float, done: asyncio.Future[Answer | Failed]) -> None:
-        if done.cancelled():
-            self._tallies.requests[GONE] += 1
-            return
         answer = done.result()
         response = http.refusal(explain(answer.error)) if isinstance(answer, Failed) else asked.write(answer)
         request.respond(self._counted(http.packed(request, response), started))

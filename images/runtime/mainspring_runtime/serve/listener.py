@@ -19,9 +19,8 @@ from collections.abc import Iterator
 from mainspring_runtime.errors import RetryableError
 from mainspring_runtime.serve.connection import Connection, Shared
 from mainspring_runtime.serve.http import Router
-from mainspring_runtime.serve.settings import Limits
+from mainspring_runtime.serve.settings import LAST_SECONDS, Limits
 
-LAST_SECONDS = 1.0
 BACKLOG = 2048
 SWEEPS = 10  # for each idle time
 

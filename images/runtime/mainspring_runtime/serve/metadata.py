@@ -8,19 +8,17 @@ from mainspring_runtime.model.signature import Column, Output, Signature
 from mainspring_runtime.serve import wire
 from mainspring_runtime.serve.settings import Settings
 
-# `<library>_<format>`, as the protocol suggests.
-PLATFORMS = {"onnx": "onnxruntime_onnx", "sklearn": "sklearn_skops"}
 PER_CLASS_OUTPUTS = ("predict_proba", "predict_log_proba", "decision_function")
 
 
-def encode_metadata(settings: Settings, signature: Signature, path: str) -> bytes:
-    """The JSON of the answer, made once. `path` is the predictor's (onnx or sklearn)."""
+def encode_metadata(settings: Settings, signature: Signature, platform: str) -> bytes:
+    """The JSON of the answer, made once. `platform` is `<library>_<format>`, as the protocol suggests."""
     parameters = {"task": signature.task, "default_outputs": list(signature.default_outputs)}
     return wire.encode(
         {
             "name": settings.model,
             "versions": [settings.version],
-            "platform": PLATFORMS[path],
+            "platform": platform,
             "inputs": [_input(column) for column in signature.inputs],
             "outputs": [_output(output, signature) for output in signature.outputs],
             "parameters": parameters | _classes(signature) | _key(signature),
@@ -36,8 +34,22 @@ def _input(column: Column) -> dict[str, Any]:
 
 
 def _output(output: Output, signature: Signature) -> dict[str, Any]:
-    parameters = _classes(signature) if output.name in PER_CLASS_OUTPUTS and len(output.shape) == 2 else {}
-    return {"name": output.name, "datatype": output.datatype, "shape": list(output.shape), "parameters": parameters}
+    return {
+        "name": output.name,
+        "datatype": output.datatype,
+        "shape": list(output.shape),
+        "parameters": _last_dimension(output, signature),
+    }
+
+
+def _last_dimension(output: Output, signature: Signature) -> dict[str, Any]:
+    """What it lists: classes, or names of targets or features."""
+    if output.classes is not None:
+        return {"classes": list(output.classes)}
+    if output.columns is not None:
+        return {"columns": list(output.columns)}
+    by_class = output.name in PER_CLASS_OUTPUTS and len(output.shape) == 2
+    return _classes(signature) if by_class and output.shape[1] == len(signature.classes or ()) else {}
 
 
 def _key(signature: Signature) -> dict[str, Any]:

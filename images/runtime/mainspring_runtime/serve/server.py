@@ -12,24 +12,25 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mainspring_runtime.errors import RetryableError
 from mainspring_runtime.model.signature import Output
-from mainspring_runtime.serve import loading, predicting, tables
+from mainspring_runtime.serve import loading, predicting, tables, warming
 from mainspring_runtime.serve.batching import Batcher, Observe
 from mainspring_runtime.serve.executing import ShortCallsAtOnce
 from mainspring_runtime.serve.inference import InferenceApp
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.listener import Listener, bind
-from mainspring_runtime.serve.loading import Loaded
+from mainspring_runtime.serve.loading import Loaded, Progress
 from mainspring_runtime.serve.metadata import encode_metadata
 from mainspring_runtime.serve.metrics import ModelInfo, ServerCollector, Tallies, make_registry
 from mainspring_runtime.serve.monitoring import compiling
-from mainspring_runtime.serve.monitoring.monitor import Monitor
+from mainspring_runtime.serve.monitoring.monitor import Monitor, Watched
 from mainspring_runtime.serve.monitoring.series import MonitoringCollector
 from mainspring_runtime.serve.payloads import compiling as payload_logs
 from mainspring_runtime.serve.payloads.log import Log
 from mainspring_runtime.serve.predicting import Predicted, Predictor
 from mainspring_runtime.serve.served import ServedModel
-from mainspring_runtime.serve.settings import Limits, Settings
+from mainspring_runtime.serve.settings import INTERNAL_SECONDS, Limits, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
     monitor = Monitor()
     registry = make_registry(collector, MonitoringCollector(settings.model, settings.version, monitor))
     app = InferenceApp(settings, limits, tallies)
+    internal = replace(limits, request_seconds=INTERNAL_SECONDS)
     return Parts(
         settings=settings,
         limits=limits,
@@ -66,29 +68,31 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
         monitor=monitor,
         app=app,
         public=Listener(app.router, bind(settings.port), limits),
-        internal=Listener(InternalApp(registry, monitor).router, bind(settings.internal_port), limits),
+        internal=Listener(InternalApp(registry, monitor).router, bind(settings.internal_port), internal),
         executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
     )
 
 
-async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int) -> bool:
-    """Serve until SIGTERM or SIGINT. False when a thread is still at work: loading the model, or writing payloads.
+async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int) -> None:
+    """Serve until SIGTERM or SIGINT. When it returns or raises, threads may still be at work that nothing can stop.
 
-    Raises what loading raises.
+    Raises what loading raises, and `RetryableError`: LoadTimedOut, or PredictionStuck when a prediction did not end.
     """
     stop = _stop_on_signals()
     parts = assemble(settings, limits)
     listening = [asyncio.create_task(listener.listen()) for listener in (parts.public, parts.internal)]
     logger.info("listening on ports %d (inference) and %d (internal)", parts.public.port, parts.internal.port)
     try:
-        loaded = await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
+        await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
     finally:
         # The internal port is the last to go: the counters can be read to the end, when no request changes them.
         await _end(parts.public, listening[0])
-        flushed = await _flush(parts)
+        await _flush(parts)
         await parts.monitor.hold(limits.final_seconds)
         await _end(parts.internal, listening[1])
-    return loaded and flushed
+    if (stuck := parts.app.stuck) is not None:
+        remedy = "the model hangs on some input, or spec.server.requestTimeout is too short for it"
+        raise RetryableError("PredictionStuck", f"{stuck}: {remedy}")
 
 
 async def _end(listener: Listener, task: asyncio.Task[None]) -> None:
@@ -96,21 +100,48 @@ async def _end(listener: Listener, task: asyncio.Task[None]) -> None:
     await task
 
 
-async def _load_and_answer(parts: Parts, stop: asyncio.Event, directory: Path, threads: int) -> bool:
-    loop = asyncio.get_running_loop()
-    loaded = loop.run_in_executor(parts.executor, loading.load, parts.settings, directory, threads)
+async def _load_and_answer(parts: Parts, stop: asyncio.Event, directory: Path, threads: int) -> None:
+    progress = Progress()
+    preparing = asyncio.create_task(_prepare(parts, progress, directory, threads))
     stopped = asyncio.create_task(stop.wait())
-    await asyncio.wait((loaded, stopped), return_when=asyncio.FIRST_COMPLETED)
-    if not loaded.done():
-        return False
-    start_answering(parts, loaded.result())
+    await asyncio.wait((preparing, stopped), timeout=parts.limits.load_seconds, return_when=asyncio.FIRST_COMPLETED)
+    if not preparing.done():
+        preparing.cancel()
+        if stop.is_set():
+            return
+        stopped.cancel()
+        raise progress.timed_out(parts.limits.load_seconds)
+    answer_with(parts, preparing.result())
     await stopped
     await _drain(parts)
-    return True
+
+
+async def _prepare(parts: Parts, progress: Progress, directory: Path, threads: int) -> Compiled:
+    loop, settings = asyncio.get_running_loop(), parts.settings
+    loaded = await loop.run_in_executor(parts.executor, loading.load, settings, directory, threads, progress)
+    compiled = compile_model(parts, loaded)
+    if settings.server.warmup and loaded.sample is not None:
+        progress.stage = "answering requests with the version's own sample"
+        await warming.warm_up(settings, parts.limits, compiled.served, loaded.predictor.signature, loaded.sample)
+    return compiled
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model with everything around it, ready to answer."""
+
+    served: ServedModel
+    watched: Watched
+    info: ModelInfo
 
 
 def start_answering(parts: Parts, loaded: Loaded) -> None:
     """From here on the server is ready."""
+    answer_with(parts, compile_model(parts, loaded))
+
+
+def compile_model(parts: Parts, loaded: Loaded) -> Compiled:
+    """Everything that is made once for a model."""
     predictor, settings = loaded.predictor, parts.settings
     schema = tables.compile_schema(predictor.signature)
     watched, tokens = compiling.compile_monitoring(settings, predictor.signature, loaded.profile, schema)
@@ -121,21 +152,28 @@ def start_answering(parts: Parts, loaded: Loaded) -> None:
     needed = (*watched.counters.outputs, *(log.outputs if log is not None else ()))
     predict = predicting.make_predict(predictor, schema, needed, tokens)
     observe = _observers(watched.counters.observe, log)
-    parts.monitor.watched = replace(watched, payloads=payloads)
-    parts.app.model = ServedModel(
+    served = ServedModel(
         name=settings.model,
         version=settings.version,
         schema=schema,
         default_outputs=tuple(signature.default_outputs),
         outputs=frozenset(signature.output_names),
         batcher=Batcher(predict, _executor(parts, predictor), parts.limits, parts.tallies, observe=observe),
-        metadata=encode_metadata(settings, signature, predictor.path),
+        metadata=encode_metadata(settings, signature, predictor.platform),
         feedback=watched.feedback,
         log=log,
     )
-    if log is not None:
-        log.start()
-    parts.collector.info = ModelInfo(predictor.path, predictor.fallback_reason or "")
+    info = ModelInfo(predictor.path, predictor.fallback_reason or "")
+    return Compiled(served, replace(watched, payloads=payloads), info)
+
+
+def answer_with(parts: Parts, compiled: Compiled) -> None:
+    """From here on the server is ready."""
+    parts.monitor.watched = compiled.watched
+    parts.collector.info = compiled.info
+    if compiled.served.log is not None:
+        compiled.served.log.start()
+    parts.app.model = compiled.served
     # The model stays for good: without it, a full collection has little to walk through between two requests.
     gc.collect()
     gc.freeze()
@@ -157,9 +195,10 @@ def _observers(count: Observe, log: Log | None) -> Observe:
     return both
 
 
-async def _flush(parts: Parts) -> bool:
+async def _flush(parts: Parts) -> None:
     model = parts.app.model
-    return model is None or model.log is None or await model.log.close(parts.limits.flush_seconds)
+    if model is not None and model.log is not None:
+        await model.log.close(parts.limits.flush_seconds)
 
 
 async def _drain(parts: Parts) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -15,6 +17,12 @@ DEFAULT_PORT = 8080
 DEFAULT_INTERNAL_PORT = 8081
 MIN_KEY_CHARACTERS = 16
 BOOLEANS = {"true": True, "false": False}
+STUCK_FACTOR = 3.0
+INTERNAL_SECONDS = 2.0  # for an answer of the internal port, while the process ends
+LAST_SECONDS = 1.0  # of a drain: for connections that the kernel had accepted
+
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,19 @@ class Limits:
     flush_seconds: float = 5.0  # after draining: for the last part of the payload log
     final_seconds: float = 5.0  # after that: for whoever watches to fetch the last counts
     payload_bytes: int = 16 * 1024 * 1024  # of requests that are to be logged and are not written yet
+    load_seconds: float = 600.0  # to fetch, load, prove and warm the model
+
+    @property
+    def stuck_seconds(self) -> float:
+        """A prediction that runs longer is taken for one that never ends. Its callers were told long before."""
+        return STUCK_FACTOR * self.request_seconds
+
+    @property
+    def drain_seconds(self) -> float:
+        """The longest time from SIGTERM to the end of the process, in the order in which it is spent."""
+        answering = math.ceil(self.request_seconds) + 2 * LAST_SECONDS
+        internal = INTERNAL_SECONDS + 2 * LAST_SECONDS
+        return self.linger_seconds + LAST_SECONDS + answering + self.flush_seconds + self.final_seconds + internal
 
 
 class PayloadLog(msgspec.Struct, frozen=True, rename="camel"):
@@ -46,6 +67,36 @@ class PayloadLog(msgspec.Struct, frozen=True, rename="camel"):
     part_seconds: float = 300.0
     part_rows: int = 10_000
     keep_seconds: float = 30 * 86_400.0
+
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+
+
+class Server(msgspec.Struct, frozen=True, rename="camel"):
+    """What the user set of `Limits`: `mainspring.api.contract.ServerSettings`."""
+
+    max_batch_rows: Count | None = None
+    max_queue: Count | None = None
+    max_rows: Count | None = None
+    max_body_bytes: Count | None = None
+    request_seconds: Seconds | None = None
+    load_seconds: Seconds | None = None
+    warmup: bool = True
+
+    def limits(self, defaults: Limits) -> Limits:
+        """`defaults` with what was set."""
+        rows = self.max_rows or defaults.request_rows
+        return replace(
+            defaults,
+            batch_rows=self.max_batch_rows or defaults.batch_rows,
+            queue_requests=self.max_queue or defaults.queue_requests,
+            request_rows=rows,
+            queue_rows=max(defaults.queue_rows, rows),
+            body_bytes=self.max_body_bytes or defaults.body_bytes,
+            request_seconds=self.request_seconds or defaults.request_seconds,
+            load_seconds=self.load_seconds or defaults.load_seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -71,6 +122,7 @@ class Settings:
     feedback_key: str | None = field(default=None, repr=False)
     payload_log: PayloadLog | None = None
     verification: Verification | None = None
+    server: Server = field(default_factory=Server)
 
 
 def from_environment(env: Mapping[str, str]) -> Settings:
@@ -85,8 +137,9 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         port=_port(env, environment.PORT, DEFAULT_PORT),
         internal_port=_port(env, environment.INTERNAL_PORT, DEFAULT_INTERNAL_PORT),
         feedback_key=_key(env, environment.FEEDBACK_KEY),
-        payload_log=_payload_log(env, environment.PAYLOAD_LOG),
+        payload_log=_json(env, environment.PAYLOAD_LOG, PayloadLog),
         verification=_verification(env),
+        server=_json(env, environment.SERVER, Server) or Server(),
     )
 
 
@@ -111,12 +164,12 @@ def _verification(env: Mapping[str, str]) -> Verification | None:
     return Verification(secret, env.get(environment.PUBLIC_KEY, "")) if secret else None
 
 
-def _payload_log(env: Mapping[str, str], name: str) -> PayloadLog | None:
+def _json(env: Mapping[str, str], name: str, kind: type[Struct]) -> Struct | None:
     text = env.get(name)
     if not text:
         return None
     try:
-        return msgspec.json.decode(text, type=PayloadLog)
+        return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
         raise _invalid(name, f"is not what it should be: {error}") from error
 

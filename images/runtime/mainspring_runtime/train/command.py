@@ -17,7 +17,7 @@ from mainspring_runtime.model import predictor as predictors
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.prepared import fetch_dataset
-from mainspring_runtime.train import container, outcome, training, version, watching
+from mainspring_runtime.train import container, estimators, outcome, training, version, watching
 from mainspring_runtime.train.splits import read_splits, require_complete
 
 Say = Callable[[int, str], None]
@@ -62,6 +62,7 @@ def train(task: TrainTask, work: Path, thread_count: int, say: Say) -> TrainRepo
     splits = read_splits(dataset)
     if estimator.preprocessing is Preprocessing.NONE:
         dataset, splits = require_complete(dataset, splits)
+    estimators.preload(estimator.class_)
     with threads.limited(thread_count):
         trained = training.train(dataset, splits.train, splits.validation, estimator, task.spec.seed, _within(say))
         say(75, "Proving the fast path")

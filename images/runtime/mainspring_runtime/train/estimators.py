@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import itertools
@@ -28,6 +29,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mainspring.api.v1alpha1.dataset import Task
 from mainspring_runtime.errors import PermanentError
+from mainspring_runtime.model import document as documents
 
 HISTOGRAM_BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 TREES = (
@@ -47,7 +49,8 @@ OVER_OTHERS = (
     BaggingClassifier,
     BaggingRegressor,
 )  # trees unless told otherwise
-BOOSTING_LIBRARIES = frozenset({"xgboost", "lightgbm", "catboost"})
+IN_IMAGE = documents.BOOSTING_LIBRARIES
+BOOSTING_LIBRARIES = IN_IMAGE | {"catboost"}
 OWN_LIBRARIES = BOOSTING_LIBRARIES | {"sklearn"}
 MAX_NAMED = 10
 
@@ -78,6 +81,20 @@ def handles_missing(estimator: Any) -> bool:
     return isinstance(estimator, HISTOGRAM_BOOSTING) or library(estimator) in BOOSTING_LIBRARIES
 
 
+def counts_classes(estimator: Any) -> bool:
+    """Whether it takes no labels but numbers from 0, as xgboost's classifiers do, also inside another estimator."""
+    nested = (value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))
+    return any(library(item) == "xgboost" and is_classifier(item) for item in (estimator, *nested))
+
+
+def preload(path: str) -> None:
+    """Import the library of a class, if it has one of its own that is there: threads can be limited only of what is
+    loaded. What cannot be imported is explained by `build`."""
+    with contextlib.suppress(ImportError, OSError):
+        if path.partition(".")[0] in IN_IMAGE:
+            importlib.import_module(path.partition(".")[0])
+
+
 def takes_frame(estimator: Any) -> bool:
     """Whether it comes from the user's own package, which may select columns by name."""
     return library(estimator) not in OWN_LIBRARIES
@@ -95,7 +112,9 @@ def _import(path: str, task: Task) -> type:
     module_name, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, OSError) as error:
+        if module_name.partition(".")[0] in IN_IMAGE and not isinstance(error, AttributeError):
+            raise _missing(path, error) from error
         raise _unknown(path, f"cannot be imported ({error})", task) from error
     if not inspect.isclass(found) or not all(
         hasattr(found, method) for method in ("fit", "predict", "get_params", "set_params")
@@ -106,6 +125,14 @@ def _import(path: str, task: Task) -> type:
             task,
         )
     return found
+
+
+def _missing(path: str, error: Exception) -> PermanentError:
+    message = (
+        f"spec.estimator.class: {path} needs a library that this image does not have ({error}); set spec.image to the "
+        "image runtime-boosting of this release, which has xgboost and lightgbm"
+    )
+    return PermanentError("MissingModule", message, [path])
 
 
 def _unknown(path: str, problem: str, task: Task) -> PermanentError:

@@ -129,7 +129,8 @@ def _require_task(model: Any, dataset: PreparedDataset) -> None:
         wanted = "classifier" if dataset.is_classification else "regressor"
         raise PermanentError(
             "WrongTask",
-            f"the container wrote a {type(model).__name__}, which is not the {wanted} that the Dataset's task {dataset.task} needs",
+            f"the container wrote a {type(model).__name__}, which is not the {wanted} that the Dataset's task {dataset.task} needs: "
+            f"it could not be measured by the target. To serve it all the same, make a version with `{documents.PACKAGE_COMMAND}`",
         )
 
 

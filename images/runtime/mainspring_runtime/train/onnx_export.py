@@ -14,19 +14,22 @@ from __future__ import annotations
 import copy
 import itertools
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.pipeline import Pipeline
 
 from mainspring_runtime.model import labels
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.encoding import Array, CategorySource, Encoding
 from mainspring_runtime.model.onnx_model import CATEGORY, NUMERIC
+from mainspring_runtime.model.signature import Signature
+from mainspring_runtime.train import boosting
 from mainspring_runtime.train.estimators import HISTOGRAM_BOOSTING
 
 GRAPH_NAME = "mainspring"
@@ -35,6 +38,7 @@ PUBLIC_NAMES = frozenset({FEATURES, "predict", "predict_proba", "decision_functi
 PREFIX = "mainspring_"
 ML_DOMAIN = "ai.onnx.ml"
 ML_VERSION = 3  # strings to floats in LabelEncoder
+REDUCE_MAX, REDUCE_MAX_VERSION = "ReduceMax", 18  # takes its axes as an input since then
 # skl2onnx has no common base for "cannot convert this".
 CONVERSION_ERRORS = (
     RuntimeError,
@@ -59,10 +63,30 @@ def export(pipeline: Any, document: ModelDocument) -> Any:
         raise NotConvertible("the estimator takes a data frame")
     if document.classes is not None and document.scores is None:
         raise NotConvertible("the estimator gives no class scores")
-    model = _convert(_with_float32_thresholds(pipeline), document, document.encoding.width)
+    types = [(FEATURES, FloatTensorType([None, document.encoding.width]))]
+    return _assemble(pipeline, document, types, _head(document.encoding))
+
+
+def export_columns(pipeline: Any, document: ModelDocument, signature: Signature) -> Any:
+    """The same for a pipeline that selects columns by name: the graph takes a tensor [N, 1] for each. Raises `NotConvertible`."""
+    if document.classes is not None and document.scores is None:
+        raise NotConvertible("the estimator gives no class scores")
+    if clash := [column.name for column in signature.inputs if column.name in PUBLIC_NAMES]:
+        raise NotConvertible(f"the column {clash[0]!r} is called like an output")
+    types = [
+        (column.name, (StringTensorType if column.datatype == "BYTES" else FloatTensorType)([None, 1]))
+        for column in signature.inputs
+    ]
+    return _assemble(pipeline, document, types, None)
+
+
+def _assemble(pipeline: Any, document: ModelDocument, types: Sequence[tuple[str, Any]], head: Part | None) -> Any:
+    model = _convert(_with_float32_thresholds(pipeline), document, types)
     graph = model.graph
     raw = [output.name for output in graph.output]
-    head = _head(document.encoding)
+    if head is None:  # the inputs stay as they are converted
+        head = Part()
+        head.inputs = list(graph.input)
     tail = _value_tail(raw[0]) if document.classes is None else _class_tail(raw[1], document)
     body = list(graph.node)
     _replace(graph.node, _needed([*head.nodes, *body, *tail.nodes], tail.names))
@@ -75,6 +99,10 @@ def export(pipeline: Any, document: ModelDocument) -> Any:
     )
     del graph.value_info[:]
     _require_domain(model, ML_DOMAIN, ML_VERSION)
+    if any(node.op_type == REDUCE_MAX for node in graph.node):
+        _require_domain(model, "", REDUCE_MAX_VERSION)
+    # skl2onnx keeps them in a set, whose order is another one now and then.
+    _replace(model.opset_import, sorted(model.opset_import, key=lambda item: str(item.domain)))
     onnx.checker.check_model(model)
     return model
 
@@ -85,15 +113,18 @@ def tree_thresholds(model: Any, encoding: Encoding) -> dict[str, Array]:
     Trees see numeric columns first and unscaled, so the numbers of their features are positions in the encoding.
     """
     found: dict[int, list[float]] = {}
-    for node in model.graph.node:
-        if node.op_type in TREE_OPERATORS:
-            for feature, value in _decisions(node):
-                found.setdefault(feature, []).append(value)
+    for feature, value in _all_decisions(model):
+        found.setdefault(feature, []).append(value)
     return {
         source.column: _with_neighbours(np.array(found[index], dtype=np.float32)) + source.offset
         for index, source in enumerate(encoding.numeric)
         if index in found and source.part is None
     }
+
+
+def all_thresholds(model: Any) -> Array:
+    """The values at which the trees of a graph decide, with their neighbours in float32."""
+    return _with_neighbours(np.array([value for _, value in _all_decisions(model)], dtype=np.float32))
 
 
 class Part:
@@ -119,8 +150,12 @@ class Part:
         return PREFIX + name
 
 
-def _convert(pipeline: Any, document: ModelDocument, width: int) -> Any:
+def _convert(pipeline: Any, document: ModelDocument, types: Sequence[tuple[str, Any]]) -> Any:
     """skl2onnx's graph. Options differ by estimator, and an unknown one is an error, so the richest set is tried first."""
+    try:
+        boosting.register()
+    except ImportError as error:
+        raise NotConvertible(f"{error.name} is not installed, which the image runtime-boosting has") from error
     raw_scores = document.scores == "decision_function"
     choices = [{"zipmap": False, "raw_scores": True}, {"raw_scores": True}] if raw_scores else [{"zipmap": False}, {}]
     estimator = pipeline.steps[-1][1]
@@ -131,8 +166,9 @@ def _convert(pipeline: Any, document: ModelDocument, width: int) -> Any:
                 return convert_sklearn(
                     pipeline,
                     name=GRAPH_NAME,
-                    initial_types=[(FEATURES, FloatTensorType([None, width]))],
+                    initial_types=list(types),
                     options={id(estimator): options},
+                    target_opset=boosting.opset() if boosting.is_within(estimator) else None,
                 )
         except NameError as error:
             refusal: Exception = error
@@ -142,17 +178,21 @@ def _convert(pipeline: Any, document: ModelDocument, width: int) -> Any:
 
 
 def _with_float32_thresholds(pipeline: Any) -> Any:
-    """The pipeline with the thresholds of histogram boosting rounded down to float32, or as it is without any.
+    """The pipeline with the thresholds of boosted trees rounded down to float32, or as it is without any.
 
     Values are float32, so `value <= threshold` stays as it was. skl2onnx rounds these thresholds to the nearest float32
     (those of other trees it rounds down), which sends a value just above the threshold into the wrong branch.
     """
-    if not list(_boosters(pipeline.steps[-1][1])):
+    name, estimator = pipeline.steps[-1]
+    if boosting.is_within(estimator):
+        return Pipeline([*pipeline.steps[:-1], (name, boosting.prepared(estimator))])
+    if not list(_boosters(estimator)):
         return pipeline
     pipeline = copy.deepcopy(pipeline)
     for booster in _boosters(pipeline.steps[-1][1]):
         for predictor in itertools.chain.from_iterable(vars(booster)["_predictors"]):
-            predictor.nodes["num_threshold"] = _rounded_down(predictor.nodes["num_threshold"])
+            thresholds = boosting.float32_below(predictor.nodes["num_threshold"])
+            predictor.nodes["num_threshold"] = thresholds
     return pipeline
 
 
@@ -162,11 +202,6 @@ def _boosters(estimator: Any) -> Iterable[Any]:
         yield estimator
     for calibrated in getattr(estimator, "calibrated_classifiers_", ()):
         yield from _boosters(calibrated.estimator)
-
-
-def _rounded_down(values: Array) -> Array:
-    nearest = values.astype(np.float32)
-    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def _not_convertible(estimator: Any, error: Exception) -> NotConvertible:
@@ -261,7 +296,7 @@ def _two_class_index(part: Part, scores: str, document: ModelDocument) -> str:
 
 def _top_index(part: Part, scores: str) -> str:
     axes = part.constant("axes", np.array([1], dtype=np.int64))
-    top = part.add("ReduceMax", [scores, axes], "top_score")
+    top = part.add(REDUCE_MAX, [scores, axes], "top_score")
     limit = part.add("Sub", [top, part.constant("tie", np.float32(labels.TIE))], "near_top")
     near = part.add("GreaterOrEqual", [scores, limit], "is_near_top")
     return part.add(
@@ -292,6 +327,12 @@ def _require_domain(model: Any, domain: str, version: int) -> None:
         model.opset_import.append(helper.make_opsetid(domain, version))
     for item in found:
         item.version = max(item.version, version)
+
+
+def _all_decisions(model: Any) -> Iterator[tuple[int, float]]:
+    for node in model.graph.node:
+        if node.op_type in TREE_OPERATORS:
+            yield from _decisions(node)
 
 
 def _decisions(node: Any) -> Iterable[tuple[int, float]]:

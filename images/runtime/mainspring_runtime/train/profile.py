@@ -43,12 +43,16 @@ class Scored:
 
 @dataclass(frozen=True)
 class Watched:
-    """Which prediction is watched: the probability of the positive class, a predicted value, or a label."""
+    """Which prediction is watched: the probability of the positive class, a predicted value, or a label.
+
+    `labelled`: whether the targets of the rows are known, without which there is no calibration.
+    """
 
     output: str
     positive: Label | None = None
     threshold: float | None = None
     classes: tuple[Label, ...] | None = None
+    labelled: bool = True
 
 
 def build(
@@ -196,12 +200,11 @@ def _prediction(references: Mapping[str, Scored], watched: Watched | None, sourc
     facts |= {"edges": edges.tolist(), "counts": {name: _binned(values, edges) for name, values in predictions.items()}}
     if watched.positive is None:
         return facts
+    facts |= {"class": watched.positive, "threshold": watched.threshold}
+    if not watched.labelled:
+        return facts
     positives = references["train"].rows.target == watched.positive
-    return (
-        facts
-        | {"class": watched.positive, "threshold": watched.threshold}
-        | _calibration(predictions["train"], positives, edges)
-    )
+    return facts | _calibration(predictions["train"], positives, edges)
 
 
 def prediction_edges(values: Array, threshold: float | None) -> Array:

@@ -8,7 +8,7 @@ columns are no features and so never occur.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,15 +46,24 @@ class Source:
 
 
 def draw(
-    columns: Sequence[DatasetColumn], rows: Rows, count: int, seed: int, boundaries: Mapping[str, Array] | None = None
+    columns: Sequence[DatasetColumn],
+    rows: Rows,
+    count: int,
+    seed: int,
+    boundaries: Mapping[str, Array] | None = None,
+    *,
+    edges: bool = True,
 ) -> dict[str, Array]:
-    """`count` rows as columns by name. `boundaries`: values to insert by column, such as the thresholds of trees."""
+    """`count` rows as columns by name. `boundaries`: values to insert by column, such as the thresholds of trees.
+
+    Without `edges` every value but those is one that was observed: some models refuse what they have not seen.
+    """
     generator = np.random.default_rng(seed)
     given = boundaries or {}
-    return {
-        column.name: _source(column, rows.columns[column.name], given.get(column.name)).draw(count, generator)
-        for column in columns
-    }
+    sources = {column.name: _source(column, rows.columns[column.name], given.get(column.name)) for column in columns}
+    if not edges:
+        sources = {name: replace(source, edges=rows.columns[name]) for name, source in sources.items()}
+    return {name: source.draw(count, generator) for name, source in sources.items()}
 
 
 def _source(column: DatasetColumn, values: Array, boundaries: Array | None) -> Source:

@@ -13,11 +13,12 @@ from mainspring.api.v1alpha1.trainingrun import Estimator, Preprocessing, Thresh
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.evaluate import predicting
 from mainspring_runtime.model import labels
+from mainspring_runtime.model.arranging import arrange
 from mainspring_runtime.model.document import ModelDocument
 from mainspring_runtime.model.encoding import Encoding
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.signature import Column, Label, Output, Signature
-from mainspring_runtime.model.sklearn_model import SklearnModel, arrange
+from mainspring_runtime.model.sklearn_model import wrap
 from mainspring_runtime.prepared import Array, DatasetColumn, PreparedDataset, Rows
 from mainspring_runtime.train import auto, estimators, fitting
 from mainspring_runtime.train.fitting import OutOfFold, TrainingData
@@ -37,9 +38,7 @@ class Trained:
 
     @property
     def predictor(self) -> Predictor:
-        return Predictor(
-            self.signature, self.document, "sklearn", SklearnModel(self.pipeline, self.document, self.signature)
-        )
+        return Predictor(self.signature, self.document, "sklearn", wrap(self.pipeline, self.document, self.signature))
 
 
 def train(
@@ -53,7 +52,10 @@ def train(
     plan = _prepare(dataset, rows, spec, estimator)
     document, signature = _describe(dataset, rows, plan, spec)
     pipeline = fitting.assemble(plan.transformer, estimator, spec.calibrate, seed)
-    data = TrainingData(arrange(rows.columns, document, signature), rows.target, rows.weight)
+    target = rows.target
+    if document.classes is not None and estimators.counts_classes(estimator):
+        target = np.searchsorted(labels.as_array(document.classes), rows.target)  # classes are sorted
+    data = TrainingData(arrange(rows.columns, document, signature), target, rows.weight)
     step(0, f"Fitting {type(estimator).__name__} on {len(rows)} rows")
     warnings = fitting.fit(pipeline, data)
     document = replace(document, scores=fitting.scores_of(pipeline) if dataset.is_classification else None)

@@ -24,7 +24,7 @@ from mainspring_runtime.model import document as documents
 from mainspring_runtime.model import labels, signature
 from mainspring_runtime.model import sample as samples
 from mainspring_runtime.model.document import ModelDocument
-from mainspring_runtime.model.encoding import Array
+from mainspring_runtime.model.encoding import Array, Columns
 from mainspring_runtime.model.predictor import Predictor
 from mainspring_runtime.model.sample import Sample
 from mainspring_runtime.model.signature import Signature
@@ -66,6 +66,7 @@ NAMED_LIBRARIES = (
     "xgboost-cpu",
     "xgboost",
     "lightgbm",
+    "onnxmltools",
 )
 
 
@@ -102,8 +103,12 @@ def write_documents(directory: Path, document: ModelDocument, described: Signatu
 def make_sample(predictor: Predictor, dataset: PreparedDataset, rows: Rows, seed: int) -> Sample:
     """Synthetic rows with the answers of `predictor`; rows that are hardly decided are left out."""
     columns = synthetic.draw(dataset.features, rows, SAMPLE_ROWS, seed)
-    expected = predicting.outputs(predictor, columns)
-    kept = _decided(expected, predictor.document)
+    return decided_sample(columns, predicting.outputs(predictor, columns), predictor.document)
+
+
+def decided_sample(columns: Columns, expected: Columns, document: ModelDocument) -> Sample:
+    """Rows with the answers to them, without those that are hardly decided."""
+    kept = _decided(expected, document)
     return Sample(
         {name: values[kept] for name, values in columns.items()},
         {name: values[kept] for name, values in expected.items()},
@@ -161,13 +166,15 @@ def libraries(names: Sequence[str] = NAMED_LIBRARIES) -> dict[str, str]:
 def _decided(expected: Mapping[str, Array], document: ModelDocument) -> Array:
     """Which rows [N] lie clearly on one side."""
     if document.scores is None:
-        return np.ones(len(expected["predict"]), dtype=bool)
+        return np.ones(len(next(iter(expected.values()))), dtype=bool)
     scores = expected[document.scores]
     if scores.ndim == 1:
         return np.asarray(np.abs(scores) > UNDECIDED)
     if scores.shape[1] == 2 and document.scores == "predict_proba":
         threshold = labels.DEFAULT_THRESHOLD if document.threshold is None else document.threshold
         return np.asarray(np.abs(scores[:, document.positive_index] - threshold) > UNDECIDED)
+    if scores.shape[1] < 2:
+        return np.ones(len(scores), dtype=bool)
     ranked = np.sort(scores, axis=1)
     return np.asarray(ranked[:, -1] - ranked[:, -2] > UNDECIDED)
 

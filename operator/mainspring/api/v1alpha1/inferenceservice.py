@@ -84,12 +84,74 @@ class PayloadLog(ApiModel):
     keep: Annotated[Duration, Field(description="Files whose last row is older are deleted.")] = "30d"
 
 
+def _between(field: str, shortest: str, longest: str) -> dict[str, str]:
+    """A CEL rule for an optional duration."""
+    value = f"duration(self.{field})"
+    return {
+        "rule": f"!has(self.{field}) || ({value} >= duration('{shortest}') && {value} <= duration('{longest}'))",
+        "message": f"server.{field} must be between {shortest} and {longest}",
+    }
+
+
+# No days: these are read by CEL, too, which has none.
+ShortDuration = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$", max_length=32)]
+# 1Ki to 9999Ki, or 1Mi to 1024Mi.
+BodySize = Annotated[str, Field(pattern="^([1-9][0-9]{0,3}Ki|([1-9][0-9]{0,2}|10[01][0-9]|102[0-4])Mi)$", max_length=6)]
+
+
+class Server(ApiModel):
+    """Limits of each pod. What is not set has the default of the runtime that serves."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(_between("requestTimeout", "100ms", "10m"), _between("loadTimeout", "1s", "6h"))
+    )
+
+    max_batch_rows: Annotated[
+        int | None,
+        Field(
+            ge=1, le=10_000, description="Requests that wait are predicted together up to so many rows; default 256."
+        ),
+    ] = None
+    max_queue: Annotated[
+        int | None,
+        Field(ge=1, le=100_000, description="Requests that may wait; the next one is answered 503. Default 1000."),
+    ] = None
+    max_rows: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="Rows in one request; more is 413. Default 10000.")
+    ] = None
+    max_body_size: Annotated[
+        BodySize | None,
+        Field(description="Of one request, such as 512Ki or 64Mi, at most 1024Mi; more is 413. Default 16Mi."),
+    ] = None
+    request_timeout: Annotated[
+        ShortDuration | None,
+        Field(
+            description="From a complete request to its answer, 100ms to 10m; then it is 503. Default 5s. A pod that goes"
+            " away is given that much longer."
+        ),
+    ] = None
+    load_timeout: Annotated[
+        ShortDuration | None,
+        Field(description="To fetch, load and prove the model, 1s to 6h; then the pod fails. Default 10m."),
+    ] = None
+    warmup: Annotated[
+        bool | None,
+        Field(
+            description="Answer requests with the version's own sample before the first one is let in. Default true."
+        ),
+    ] = None
+
+
 class InferenceServiceSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=validations(
             {
                 "rule": "!has(self.payloadLog) || !has(self.runtime)",
                 "message": "payloadLog needs Mainspring's own server: remove it, or runtime",
+            },
+            {
+                "rule": "!has(self.server) || !has(self.runtime)",
+                "message": "server needs Mainspring's own server: remove it, or runtime",
             },
         )
     )
@@ -105,6 +167,7 @@ class InferenceServiceSpec(ApiModel):
     payload_log: Annotated[
         PayloadLog | None, Field(description="Log a sample of requests with their answers; without it none.")
     ] = None
+    server: Annotated[Server | None, Field(description="Limits of the server in each pod.")] = None
     stop: Annotated[bool, Field(description="Scale to nothing, keep everything else.")] = False
     pod_template: PodTemplate | None = None
 

@@ -14,14 +14,11 @@ from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
 from mainspring.plan.common import objects, payloads, pods
 from mainspring.plan.common.objects import Manifest, Object
-from mainspring.plan.inferenceservice import target
+from mainspring.plan.inferenceservice import limits, target
 from mainspring.plan.inferenceservice.observed import Observed
 
 PORT = 8080
 INTERNAL_PORT = 8081
-PRE_STOP_SECONDS = 5
-GRACE_SECONDS = 45
-PROGRESS_DEADLINE_SECONDS = 600
 REVISION_LETTERS = 8
 # What the usual configuration of a Prometheus without its operator looks for.
 SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(INTERNAL_PORT), "prometheus.io/path": "/metrics"}
@@ -41,6 +38,8 @@ def revision_hash(observed: Observed, version: Object) -> str:
         inputs["verification"] = asked.to_dict()
     if spec.payload_log:
         inputs["payloadLog"] = spec.payload_log.to_dict()
+    if spec.server and (told := spec.server.to_dict()):
+        inputs["server"] = told
     return objects.stable_hash(inputs, REVISION_LETTERS)
 
 
@@ -77,12 +76,12 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
         template,
         account_name(name),
         volumes,
-        terminationGracePeriodSeconds=GRACE_SECONDS,
+        terminationGracePeriodSeconds=limits.grace_seconds(observed.spec),
     )
     spec: Manifest = {
         "replicas": replicas,
         "revisionHistoryLimit": 0,
-        "progressDeadlineSeconds": PROGRESS_DEADLINE_SECONDS,
+        "progressDeadlineSeconds": limits.progress_deadline_seconds(observed.spec),
         "selector": {"matchLabels": {LABEL_SERVICE: name, LABEL_REVISION: revision}},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "template": {"metadata": pods.pod_metadata(labels, template, _notes(observed)), "spec": pod},
@@ -113,6 +112,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
             *_feedback_env(observed),
             *_payload_env(observed),
             *_verification_env(observed),
+            *limits.build_env(observed.spec),
         ],
         envFrom=pods.artifacts_env_from(settings),
         ports=_ports(observed),
@@ -122,7 +122,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
         readinessProbe=_probe("/v2/health/ready", 1, 3),
         livenessProbe=_probe("/v2/health/live", 10, 3),
         # Kubelet sleeps while the endpoint is being withdrawn everywhere; only then does the server begin to drain.
-        lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        lifecycle={"preStop": {"sleep": {"seconds": limits.PRE_STOP_SECONDS}}},
     )
 
 

@@ -11,7 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mainspring.api import contract
-from mainspring.api.v1alpha1.common import ANNOTATION_GATES, ANNOTATION_SIGNATURE, ANNOTATION_VERIFIED
+from mainspring.api.v1alpha1.common import (
+    ANNOTATION_FAST_PATH,
+    ANNOTATION_GATES,
+    ANNOTATION_SIGNATURE,
+    ANNOTATION_VERIFIED,
+)
 from mainspring.api.v1alpha1.model import Gate
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, Comparison
 from mainspring.api.v1alpha1.trainingrun import MetricValue
@@ -20,7 +25,7 @@ from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import NOTHING, Patch, Plan, annotate
-from mainspring.plan.modelversion import builders, signatures
+from mainspring.plan.modelversion import builders, fastpath, signatures
 from mainspring.plan.modelversion import gates as judging
 from mainspring.plan.modelversion.observed import Observed
 from mainspring.plan.modelversion.signatures import VERIFIED
@@ -140,7 +145,8 @@ def _after(observed: Observed, job: JobState, rival: Object | None, attempt: int
         if problem := signatures.unanswered(observed, job, report):
             return _not_verified(observed, now, "SignatureNotVerified", problem)
         compared = _complete(observed, report.compared, rival)
-        return _decide(observed, compared, objects.name(rival) if rival else "", signatures.notes(observed, report))
+        notes = signatures.notes(observed, report) | fastpath.notes(report)
+        return _decide(observed, compared, objects.name(rival) if rival else "", notes)
     if job.state == "Failed" and job.permanent:
         return _not_verified(observed, now, job.outcome.reason, job.outcome.message)
     return _retry(observed, job, attempt, now)
@@ -175,7 +181,7 @@ def _decide(
 def _mark(observed: Observed, notes: dict[str, str]) -> Patch:
     """Decisions are kept together: what this field manager did not name again would be removed."""
     before = objects.annotations_of(observed.object)
-    ours = (ANNOTATION_GATES, ANNOTATION_VERIFIED, ANNOTATION_SIGNATURE)
+    ours = (ANNOTATION_GATES, ANNOTATION_VERIFIED, ANNOTATION_SIGNATURE, ANNOTATION_FAST_PATH)
     kept = {key: before[key] for key in ours if key in before}
     return annotate(objects.ref(observed.object), objects.uid(observed.object), kept | notes, DECISION_MANAGER)
 
@@ -220,8 +226,8 @@ def _not_verified(observed: Observed, now: datetime, reason: str, message: str) 
 def _settled(observed: Observed, now: datetime) -> Plan:
     """Verified and judged: say where it stands. Jobs but the newest go."""
     decision = gates.decision(observed.object)
-    verified = signatures.verified(observed)
-    extra = (verified, _gates_condition(decision)) if decision else (verified,)
+    judged = (_gates_condition(decision),) if decision else ()
+    extra = (signatures.verified(observed), *judged, *fastpath.conditions(observed.object))
     facts: dict[str, Any] = {}
     if decision:
         facts["gates"] = [r.to_dict() for r in decision.results] or None

@@ -44,6 +44,7 @@ class SumPredictor:
     def __init__(self, of: Signature = NUMBERS) -> None:
         self.signature = of
         self.path = "onnx"
+        self.platform = "onnxruntime_onnx"
         self.fallback_reason: str | None = None
         self.calls: list[int] = []  # rows of each call
         self.error: Callable[[], BaseException] = lambda: ValueError("radius 666 is not possible")

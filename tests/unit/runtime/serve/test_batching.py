@@ -39,9 +39,12 @@ class Bench:
     def __init__(self, **limits: Any) -> None:
         self.executor = HeldExecutor()
         self.tallies = Tallies()
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        self.skew = 0.0  # by which the clock runs ahead of the timers of the loop
         self.observed: list[tuple[list[float], list[bool]]] = []  # first values of a call, and who got an answer
-        self.batcher = Batcher(echo, self.executor, replace(LIMITS, **limits), self.tallies, clock, self._observe)
+        self.batcher = Batcher(
+            echo, self.executor, replace(LIMITS, **limits), self.tallies, lambda: loop.time() + self.skew, self._observe
+        )
 
     def _observe(self, predicted: Predicted, answered: Sequence[bool]) -> None:
         self.observed.append(([part.floats[0, 0] for part in predicted.parts], list(answered)))
@@ -268,6 +271,156 @@ async def test_rows_of_callers_that_went_away_make_room_again() -> None:
     await bench.submit(4, rows=6)
     await bench.executor.complete()
     assert bench.batches == [[0], [2], [3, 4]]
+
+
+@pytest.mark.looptime
+async def test_who_went_away_holds_no_place_in_a_full_queue() -> None:
+    bench = Bench(queue_requests=2, queue_rows=10)
+    await bench.submit(0)
+    gone = [await bench.submit(1, rows=5), await bench.submit(2, rows=5)]
+    for answer in gone:
+        bench.batcher.leave(answer)
+    await bench.submit(3, rows=6)
+    await bench.submit(4, rows=4)
+    with pytest.raises(RequestError, match=r"the queue is full \(2 requests, 10 rows\)"):
+        await bench.submit(5)
+    await bench.executor.complete()
+    assert bench.batches == [[0], [3, 4]]
+    error = error_of(gone[0])
+    assert isinstance(error, RequestError)
+    assert error.status == 499
+
+
+async def test_leaving_after_the_answer_changes_nothing() -> None:
+    bench = Bench()
+    answer = await bench.submit(1)
+    await bench.executor.complete()
+    bench.batcher.leave(answer)
+    assert value_of(answer) == 1
+
+
+async def learned(bench: Bench, rows: int, seconds: float) -> None:
+    """One call that took so long, on a batcher that has nothing else to do."""
+    await bench.submit(0, rows)
+    await asyncio.sleep(seconds)
+    await bench.executor.complete()
+    bench.executor.calls.clear()
+
+
+@pytest.mark.looptime
+async def test_a_request_whose_time_is_up_never_enters_a_batch() -> None:
+    bench = Bench(request_seconds=5.0)
+    await bench.submit(0)
+    queued = await bench.submit(1)
+    bench.skew = 5.0  # the time is up, and the timer has not fired yet
+    await bench.submit(2)
+    await bench.executor.complete()
+    assert bench.batches == [[0], [2]]
+    assert "no answer within 5 s" in str(error_of(queued))
+
+
+@pytest.mark.looptime
+async def test_a_batch_is_not_grown_when_its_oldest_would_miss_its_deadline() -> None:
+    bench = Bench(request_seconds=5.0)
+    await learned(bench, rows=4, seconds=4.0)
+    await bench.submit(0)
+    queued = [await bench.submit(value) for value in range(1, 8)]
+    await asyncio.sleep(1.5)
+    await bench.executor.complete()  # 3.5 s are left, at about one a row
+    assert bench.batches == [[0], [1, 2, 3]]
+    await asyncio.sleep(3.0)
+    await bench.executor.complete()
+    assert [value_of(answer) for answer in queued[:3]] == [1, 2, 3]
+
+
+@pytest.mark.looptime
+async def test_with_time_enough_a_batch_is_as_large_as_ever() -> None:
+    bench = Bench(request_seconds=5.0, batch_rows=8)
+    await learned(bench, rows=4, seconds=1.0)
+    for value in range(9):
+        await bench.submit(value)
+    await asyncio.sleep(0.1)
+    await bench.executor.complete()
+    assert bench.batches[1] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+@pytest.mark.looptime
+async def test_who_can_be_answered_in_time_goes_before_who_cannot() -> None:
+    bench = Bench(request_seconds=5.0)
+    await learned(bench, rows=1, seconds=1.0)
+    await bench.submit(0)
+    late = await bench.submit(1)
+    await asyncio.sleep(2.5)
+    fresh = await bench.submit(2)
+    await asyncio.sleep(2.0)
+    await bench.executor.complete()
+    assert bench.batches == [[0], [2]], "half a second is not enough for the older one"
+    await asyncio.sleep(1.0)
+    assert "no answer within 5 s" in str(error_of(late))
+    await bench.executor.complete()
+    assert value_of(fresh) == 2
+
+
+@pytest.mark.looptime
+async def test_when_nobody_can_be_answered_in_time_the_oldest_go_all_the_same() -> None:
+    bench = Bench(request_seconds=5.0)
+    await learned(bench, rows=1, seconds=100.0)
+    for value in (1, 2):
+        bench.batcher.submit(table(value), PREDICT)
+    await asyncio.sleep(0)
+    assert bench.batches == [[1, 2]], "only a call can tell that the model is fast again"
+
+
+OVERLOAD_SECONDS = 60
+
+
+@pytest.mark.looptime
+async def test_under_twice_the_load_as_many_are_answered_as_the_model_can_take() -> None:
+    """Strictly in order, hardly one in ten would be answered: each would be just too late by the time of its turn."""
+    bench = Bench(request_seconds=5.0)
+    answers = []
+
+    async def call() -> None:
+        for _ in range(2 * OVERLOAD_SECONDS):
+            answers.append(bench.batcher.submit(table(1), PREDICT))
+            await asyncio.sleep(0.5)
+
+    calling = asyncio.create_task(call())
+    await asyncio.sleep(0.01)
+    while not calling.done():
+        await asyncio.sleep(0.99 * sum(part.rows for part in bench.executor.calls[-1][1]))  # a second for each row
+        await bench.executor.complete()
+    in_time = sum(answer.done() and not isinstance(answer.result(), Failed) for answer in answers)
+    assert in_time > 0.8 * OVERLOAD_SECONDS, in_time
+
+
+@pytest.mark.looptime
+async def test_a_full_queue_says_when_it_will_be_empty() -> None:
+    bench = Bench(queue_requests=3)
+    await learned(bench, rows=2, seconds=3.9)
+    for value in range(4):
+        await bench.submit(value)
+    with pytest.raises(RequestError) as caught:
+        await bench.submit(5)
+    assert caught.value.headers == ((b"retry-after", b"6"),), "three rows, at two seconds each"
+
+
+@pytest.mark.looptime
+async def test_while_a_prediction_does_not_end_callers_are_told_at_once() -> None:
+    bench = Bench(request_seconds=5.0)
+    await bench.submit(1)
+    await asyncio.sleep(14.9)
+    assert bench.batcher.stuck() is None
+    await asyncio.sleep(0.2)
+    assert bench.batcher.stuck() == "a prediction of 1 rows has been running for 15 s"
+    with pytest.raises(RequestError, match="a prediction of 1 rows has been running for 15 s") as caught:
+        await bench.submit(2)
+    assert caught.value.status == 503
+    await bench.executor.complete()
+    assert bench.batcher.stuck() is None, "it ended after all"
+    fresh = await bench.submit(3)
+    await bench.executor.complete()
+    assert value_of(fresh) == 3
 
 
 class Unlike(BaseException):

@@ -48,7 +48,7 @@ class Server:
             batcher=Batcher(
                 predicting.make_predict(self.predictor, schema), self._executor, self._limits, self.tallies
             ),
-            metadata=encode_metadata(SETTINGS, self.predictor.signature, "onnx"),
+            metadata=encode_metadata(SETTINGS, self.predictor.signature, self.predictor.platform),
         )
 
     async def infer(self, *values: float, **rest: Any) -> httpx.Response:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mainspring_runtime.errors import PermanentError
-from mainspring_runtime.serve.settings import Settings, Verification, from_environment
+from mainspring_runtime.serve.settings import Limits, Server, Settings, Verification, from_environment
 
 REQUIRED = {
     "MAINSPRING_MODEL_NAME": "tumours",
@@ -56,9 +56,24 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("MAINSPRING_PORT", "65536", "must be a port"),
         ("MAINSPRING_INTERNAL_PORT", "-1", "must be a port"),
         ("MAINSPRING_FEEDBACK_KEY", "guess me", "must have at least 16 characters, got 8$"),
+        ("MAINSPRING_PAYLOAD_LOG", "{}", "is not what it should be: .*uri"),
+        ("MAINSPRING_SERVER", "much", "is not what it should be: JSON is malformed"),
+        ("MAINSPRING_SERVER", '{"maxQueue": 0}', r"is not what it should be: Expected `int` >= 1 - at `\$.maxQueue`"),
+        ("MAINSPRING_SERVER", '{"requestSeconds": -1}', r"is not what it should be: .* - at `\$.requestSeconds`"),
+        ("MAINSPRING_SERVER", '{"warmup": "no"}', r"is not what it should be: .* - at `\$.warmup`"),
     ],
 )
 def test_an_invalid_variable_is_named(name: str, value: str, problem: str) -> None:
     with pytest.raises(PermanentError, match=f"{name} {problem}") as caught:
         from_environment(REQUIRED | {name: value})
     assert caught.value.reason == "InvalidEnvironment"
+
+
+def test_limits_are_the_defaults_but_for_what_was_set() -> None:
+    server = from_environment(REQUIRED | {"MAINSPRING_SERVER": '{"maxQueue": 7, "another": 1}'}).server
+    assert server == Server(max_queue=7)
+    assert server.limits(Limits(batch_rows=3)) == Limits(batch_rows=3, queue_requests=7)
+
+
+def test_a_request_of_as_many_rows_as_allowed_fits_into_the_queue() -> None:
+    assert Server(max_rows=200_000).limits(Limits()).queue_rows == 200_000

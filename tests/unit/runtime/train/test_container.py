@@ -13,6 +13,7 @@ import pytest
 import skops.io
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
+from sklearn.cluster import KMeans
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
@@ -321,6 +322,14 @@ def test_a_regressor_for_classes_is_refused(pod: Pod) -> None:
     rows, _ = training_rows()
     skops.io.dump(Ridge().fit(rows, rows.iloc[:, 0]), pod.output / "model.skops")
     assert pod.refused().reason == "WrongTask"
+
+
+def test_a_clusterer_is_refused_and_told_how_to_be_served(pod: Pod) -> None:
+    rows, _ = training_rows()
+    skops.io.dump(KMeans(3, n_init=1).fit(rows), pod.output / "model.skops")
+    error = pod.refused()
+    assert error.reason == "WrongTask"
+    assert "python -m mainspring_runtime package" in error.message
 
 
 def test_what_the_container_said_about_its_progress_is_passed_on(pod: Pod) -> None:

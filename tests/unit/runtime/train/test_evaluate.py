@@ -104,6 +104,7 @@ def test_a_version_is_verified_loaded_and_described(tmp_path: Path, logistic: Tr
     assert (report.digest, report.size, report.format) == (logistic.digest, logistic.size, "skops")
     assert (report.inputs, report.outputs) == (logistic.inputs, logistic.outputs)
     assert report.notes == ["answers by ONNX Runtime"]
+    assert (report.fast_path, report.fallback_reason) == (True, "")
     assert report.compared == []
 
 
@@ -117,7 +118,10 @@ def test_a_changed_byte_is_found(tmp_path: Path, flowers: Path) -> None:
 
 def test_why_scikit_learn_answers_is_a_note(tmp_path: Path, flowers: Path) -> None:
     report = tasks.train(tmp_path, flowers, "sklearn.neighbors.NearestCentroid")
-    (note,) = evaluate(tmp_path, make_task(report)).notes
+    found = evaluate(tmp_path, make_task(report))
+    (note,) = found.notes
+    assert found.fast_path is False
+    assert note.endswith(f": {found.fallback_reason}")
     assert note.startswith("answers by scikit-learn: skl2onnx cannot convert NearestCentroid")
 
 
@@ -272,7 +276,9 @@ def test_a_custom_format_is_verified_but_cannot_be_compared(
     compare: Compare, tmp_path: Path, logistic: TrainReport
 ) -> None:
     custom = as_custom(tmp_path, logistic)
-    (note,) = evaluate(tmp_path, make_task(custom)).notes
+    found = evaluate(tmp_path, make_task(custom))
+    (note,) = found.notes
+    assert found.fast_path is None
     assert "its bytes are verified, but it cannot be run here" in note
     for side in ({"candidate": custom}, {"champion": custom}):
         (found,) = compare(("roc_auc", "All"), **side)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -168,6 +169,27 @@ def test_the_graph_is_whole_and_its_names_are_fixed(mixed: Path) -> None:
     produced = {name for node in first.graph.node for name in node.output}
     used = {name for node in first.graph.node for name in node.input}
     assert used - produced <= {"numeric", "category", ""} | {item.name for item in first.graph.initializer}
+
+
+def test_the_order_in_which_the_converter_names_operator_sets_does_not_matter(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is that of a set: one training in some had another digest."""
+    trained, _, _ = fit(mixed, "linear_model.LogisticRegression")
+    usual = onnx_export.export(trained.pipeline, trained.document)
+    convert = onnx_export.convert_sklearn
+
+    def reversed_sets(*arguments: Any, **options: Any) -> Any:
+        model = convert(*arguments, **options)
+        sets = list(model.opset_import)[::-1]
+        del model.opset_import[:]
+        model.opset_import.extend(sets)
+        return model
+
+    monkeypatch.setattr(onnx_export, "convert_sklearn", reversed_sets)
+    other = onnx_export.export(trained.pipeline, trained.document)
+    assert len(usual.opset_import) == 2
+    assert other.SerializeToString(deterministic=True) == usual.SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize("change", ["scores", "frame"])

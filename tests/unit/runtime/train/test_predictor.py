@@ -71,6 +71,16 @@ assert not heavy, heavy
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_document_of_a_trained_model_has_no_field_of_packaged_ones(version: Path) -> None:
+    """What was trained before they came is read the same, and has the same digest when it is trained again."""
+    assert set(json.loads((version / "model.json").read_text())) == {
+        "classes", "encoding", "estimator", "features", "file", "format", "inputs", "modelDigest", "onnx", "positive",
+        "scores", "task", "tensor", "threshold",
+    }  # fmt: skip
+    loaded = predictor.load(version)
+    assert (loaded.document.methods, loaded.document.argmax, loaded.platform) == ((), False, "onnxruntime_onnx")
+
+
 def test_a_graph_that_does_not_reproduce_the_sample_is_left_for_scikit_learn(version: Path) -> None:
     model = onnx.load(version / "model.onnx")
     (limit,) = [item for item in model.graph.initializer if item.name.endswith("limit")]

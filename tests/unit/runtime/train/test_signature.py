@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,24 @@ SIGNATURE = Signature(
 def test_a_signature_survives_being_written_and_read(tmp_path: Path) -> None:
     (tmp_path / "signature.json").write_text(SIGNATURE.to_json())
     assert read_signature(tmp_path) == SIGNATURE
+
+
+def test_what_an_ordinary_model_does_not_say_is_not_written() -> None:
+    """Versions from before these fields are read the same, and keep their digest when they are trained again."""
+    written = json.loads(SIGNATURE.to_json())["outputs"]
+    assert written == [
+        {"name": "predict", "datatype": "BYTES", "shape": [-1]},
+        {"name": "predict_proba", "datatype": "FP64", "shape": [-1, 2]},
+    ]
+
+
+def test_names_of_the_last_dimension_survive(tmp_path: Path) -> None:
+    outputs = (
+        Output("predict_proba_0", "FP64", (-1, 2), classes=(0, 1)),
+        Output("transform", "FP64", (-1, 1), columns=("a",)),
+    )
+    named = replace(SIGNATURE, outputs=outputs, classes=None)
+    assert from_json(named.to_json()) == named
 
 
 def test_equal_signatures_are_equal_bytes() -> None:

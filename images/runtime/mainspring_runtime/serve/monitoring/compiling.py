@@ -29,7 +29,7 @@ def compile_monitoring(
         profile=profile,
         counters=Counters(bins),
     )
-    if settings.feedback_key is None:
+    if settings.feedback_key is None or not signature.has_labels:
         return watched, None
     meaning = Meaning(
         tokens.meaning_of(signature.task, signature.classes, predictions.positive),

@@ -23,6 +23,8 @@ class Predictions:
 
     def __init__(self, signature: Signature, watched: Prediction | None) -> None:
         self.classes = signature.classes
+        # Some models give several labels a row, or none at all.
+        self._has_label = any(output.name == LABEL and len(output.shape) == 1 for output in signature.outputs)
         self.watched = watched
         self._edges = None if watched is None or watched.edges is None else np.array(watched.edges, dtype=np.float64)
         self._class_index = {label: index for index, label in enumerate(signature.classes or ())}
@@ -32,7 +34,8 @@ class Predictions:
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the model must compute."""
-        return (LABEL,) if self.watched is None else tuple(dict.fromkeys((self.watched.output, LABEL)))
+        label = (LABEL,) if self._has_label else ()
+        return label if self.watched is None else tuple(dict.fromkeys((self.watched.output, *label)))
 
     @property
     def positive(self) -> int | None:

@@ -162,7 +162,7 @@ def build_reference(profile: Profile, signature: Signature, model: str, version:
         reason=profile.reason,
         columns=[_column(feature, profile.rows_of) for feature in profile.features],
         prediction=None if profile.prediction is None else _prediction(profile.prediction, profile.rows_of),
-        task=signature.task,
+        task=signature.task if signature.has_labels else None,
         classes=_texts(signature.classes),
         key=signature.key,
     )

@@ -82,9 +82,11 @@ class Rows:
         )
 
     def _answers(self, results: Results) -> list[parquet.Column]:
+        if LABEL not in results:  # several labels a row, or none
+            return []
         labels = results[LABEL]
         said = parquet.Column(PREDICTION, Kind.FLOAT, labels)
-        if self._predictions.classes is not None:
+        if self._predictions.classes is not None or labels.dtype == object:
             said = parquet.Column(PREDICTION, Kind.TEXT, _texts([str(label) for label in labels.tolist()]))
         if not self._predictions.score_bins:
             return [said]
