@@ -57,7 +57,7 @@ demo-loop: install ## Let the world change, and watch the loop close by itself (
 demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
-.PHONY: generate verify unit runtime apiserver interop e2e bench test
+.PHONY: generate verify unit runtime apiserver interop e2e bench bench-serve bench-soak test
 generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
@@ -85,5 +85,11 @@ e2e: install ## User journeys on the cluster
 
 bench: venv ## Benchmarks, as ratios side by side
 	@$(PY) -m tests.bench
+
+bench-serve: venv ## The model server beside KServe's and MLServer's: about 15 minutes, options in BENCH="…"
+	@$(PY) -m tests.bench.bench_peers $(BENCH)
+
+bench-soak: venv ## Ten minutes at 80 % of what the model server can do, options in BENCH="…"
+	@$(PY) -m tests.bench.bench_soak $(BENCH)
 
 test: verify unit runtime apiserver interop e2e ## Everything that CI runs

@@ -81,7 +81,7 @@ async def measure(loaded: Loaded, rate: float, content: bytes, sizes: Sizes, rou
     parts = start(loaded, log)
     started = time.process_time()
     for _ in range(rounds):
-        await asyncio.gather(*(bench_monitoring.call(parts.app, content, sizes.requests) for _ in range(CALLERS)))
+        await asyncio.gather(*(bench_monitoring.call(parts, content, sizes.requests) for _ in range(CALLERS)))
     assert await close(parts, 60.0)
     spent = time.process_time() - started
     assert parts.monitor.watched is not None
@@ -166,7 +166,7 @@ async def hang(loaded: Loaded, columns: Columns) -> None:
         before = tracemalloc.get_traced_memory()[0]
         asked = 0
         while asked < HELD_ROWS:
-            await asyncio.gather(*(bench_monitoring.call(parts.app, content, sizes.requests) for _ in range(CALLERS)))
+            await asyncio.gather(*(bench_monitoring.call(parts, content, sizes.requests) for _ in range(CALLERS)))
             asked += CALLERS * sizes.requests * sizes.rows
         held = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()

@@ -28,6 +28,7 @@ NODE = {
 }
 PROMETHEUS = {"prometheus": "prometheus"}  # with promtool
 BROWSER = {"chromium": "chromium"}
+LOAD = {"wrk": "wrk"}
 OPENMP = {"libgomp1": "libgomp.so"}  # lightgbm is linked against it, and brings none
 IMAGES = {"buildah": "buildah", "skopeo": "skopeo", "mmdebstrap": "mmdebstrap"}
 

@@ -15,10 +15,10 @@ class StillWaiting(Exception):
     """The deadline passed; the message says what was missing."""
 
 
-def until(check: Check, seconds: float) -> None:
+def until(check: Check, seconds: float, poll_seconds: float = POLL_SECONDS) -> None:
     """Return as soon as `check` finds nothing missing; raise `StillWaiting` after `seconds`."""
     deadline = time.monotonic() + seconds
     while (missing := check()) is not None:
         if time.monotonic() > deadline:
             raise StillWaiting(missing)
-        time.sleep(POLL_SECONDS)
+        time.sleep(poll_seconds)
