@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from types import NoneType
 
@@ -68,13 +69,14 @@ class Schema:
     numbers: tuple[int, ...]  # of the FP64 columns, those that hold numbers; the others stand for booleans
     key: str | None = None  # an input that is none of the model's
 
-    @property
+    @cached_property
     def only_numbers(self) -> bool:
         return len(self.numbers) == len(self.columns)
 
-    @property
-    def all_nullable(self) -> bool:
-        return all(column.nullable for column in self.columns)
+    @cached_property
+    def nullable_numbers(self) -> bool:
+        """Whether all columns of numbers take null."""
+        return all(self.float_columns[place].nullable for place in self.numbers)
 
     def by_name(self, table: Table) -> dict[str, tensors.Array]:
         """The columns that a predictor takes."""
@@ -184,7 +186,7 @@ def _from_tensor(schema: Schema, tensor: Input, rows: int) -> Table:
     if (
         schema.only_numbers
         and tensor.datatype in tensors.FLOATS
-        and (matrix := _plain_matrix([flat], schema.all_nullable)) is not None
+        and (matrix := _plain_matrix([flat], schema.nullable_numbers)) is not None
     ):
         return Table(rows, matrix.reshape(rows, width))
     return _from_cells(schema, [(tensor.datatype, flat[index::width]) for index in range(width)], rows)
@@ -265,7 +267,7 @@ def _plain_numbers(schema: Schema, cells: Sequence[Cells | None], rows: int) -> 
     given = [item for item in values if item is not None]
     if not given or len(given) < len(values):
         return None
-    matrix = _plain_matrix(given, all(schema.float_columns[place].nullable for place in schema.numbers))
+    matrix = _plain_matrix(given, schema.nullable_numbers)
     return None if matrix is None else matrix.reshape(len(given), rows)
 
 
