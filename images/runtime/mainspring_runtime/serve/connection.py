@@ -133,6 +133,9 @@ class Connection(asyncio.Protocol):
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """An offer of another protocol (Java's client makes one) may be ignored, but the parser stopped at the head."""
+        if self._parser.get_method() == b"CONNECT":  # what follows is no HTTP, whatever the headers say
+            self._refuse(RequestError(405, "this is no proxy: CONNECT is not allowed"))
+            return
         lines = [b"%s: %s\r\n" % (name, value) for name, value in self._headers.items() if name not in UPGRADE_HEADERS]
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (self._parser.get_method(), self._target, b"".join(lines))
         self._parser = httptools.HttpRequestParser(self)

@@ -113,8 +113,13 @@ def test_however_the_bytes_arrive_the_answers_are_the_same_and_in_order(places: 
     asyncio.run(scenario())
 
 
-@given(st.binary(max_size=200), st.lists(st.integers(0, 300), max_size=3))
-def test_any_bytes_are_refused_or_wait_for_more(content: bytes, places: list[int]) -> None:
+METHODS = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE", b"PATCH", b"CONNECT", b"PRI", b"SOURCE", b""]
+
+
+@given(st.sampled_from(METHODS), st.binary(max_size=200), st.lists(st.integers(0, 300), max_size=3))
+def test_any_bytes_are_refused_or_wait_for_more(method: bytes, rest: bytes, places: list[int]) -> None:
+    content = method + b" " + rest
+
     async def scenario() -> None:
         caller = Caller()
         caller.send(*cut(content, places))
@@ -294,6 +299,12 @@ async def test_an_offer_of_http_2_is_ignored() -> None:
     caller.send(post(b"abc", b"/echo", *offer) + GET)
     caller.send(post(b"", b"/echo", *offer), *cut(post(b"de", b"/echo", *offer), range(0, 200, 7)))
     assert [body for _, body in caller.answers] == [b"abc", b'"now"', b"", b"de"]
+
+
+async def test_a_tunnel_is_refused() -> None:
+    caller = Caller()
+    caller.send(b"CONNECT example.org:443 HTTP/1.1\r\nhost: example.org\r\n\r\n" + GET)
+    assert (caller.statuses, caller.transport.is_closing()) == ([405], True)
 
 
 async def test_repeated_headers_are_one_list() -> None:
