@@ -17,9 +17,10 @@ def test_killed_at_every_stage_the_loop_ends_the_same(
     killer = make_space("killer", "privileged")
     control_plane.start_killer(killer)
     stages: list[Callable[[], object]] = [
-        lambda: space.until_running(dataset="flowers"),
-        lambda: space.until_running(training_run="first"),
-        lambda: space.until_running(model_version="flowers-v1"),
+        # Jobs, not pods that run: while the operator comes back, a short one may be done already.
+        lambda: space.until_found("Job", dataset="flowers"),
+        lambda: space.until_found("Job", training_run="first"),
+        lambda: space.until_found("Job", model_version="flowers-v1"),
         lambda: space.until_found("Deployment", inference_service="flowers"),
     ]
     space.apply(*manifests.loop())
