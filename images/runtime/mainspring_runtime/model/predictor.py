@@ -63,6 +63,11 @@ class Predictor:
         library = self.document.estimator.partition(".")[0]
         return f"{library if library in BOOSTING_LIBRARIES else 'sklearn'}_{self.document.format}"
 
+    @property
+    def only_computes(self) -> bool:
+        """Whether ONNX Runtime alone answers: no code of anybody's, which might wait for something."""
+        return self.path == "onnx" and not isinstance(self._model, Both)
+
     def predict(self, columns: Mapping[str, Array], outputs: Sequence[str] = ("predict",)) -> dict[str, Array]:
         """Outputs by name for N rows: [N], or [N, K] for one value a class.
 

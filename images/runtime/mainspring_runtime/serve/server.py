@@ -181,7 +181,7 @@ def answer_with(parts: Parts, compiled: Compiled) -> None:
 
 
 def _executor(parts: Parts, predictor: Predictor) -> Executor:
-    return ShortCallsAtOnce(parts.executor) if predictor.path == "onnx" else parts.executor
+    return ShortCallsAtOnce(parts.executor) if predictor.only_computes else parts.executor
 
 
 def _observers(count: Observe, log: Log | None) -> Observe:

@@ -62,6 +62,10 @@ def test_only_the_outputs_that_were_asked_for(tmp_path: Path) -> None:
     packed = packing.pack(tmp_path, kind.fitted(), kind.rows(), outputs=("predict", "predict_proba"))
     assert packed.predictor.signature.output_names == ("predict", "predict_proba")
     assert packed.made.notes == ("answers by ONNX Runtime",)
+    assert packed.predictor.only_computes
+    (tmp_path / "whole").mkdir()
+    whole = packing.pack(tmp_path / "whole", kind.fitted(), kind.rows()).predictor
+    assert (whole.path, whole.only_computes) == ("onnx", False), "scikit-learn answers what the graph has not"
     with pytest.raises(PermanentError, match=r"no output 'predct'; it has predict, predict_proba"):
         packing.pack(tmp_path / "work", kind.fitted(), kind.rows(), outputs=("predct",))
 

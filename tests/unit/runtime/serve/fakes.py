@@ -45,6 +45,7 @@ class SumPredictor:
         self.signature = of
         self.path = "onnx"
         self.platform = "onnxruntime_onnx"
+        self.only_computes = False
         self.fallback_reason: str | None = None
         self.calls: list[int] = []  # rows of each call
         self.error: Callable[[], BaseException] = lambda: ValueError("radius 666 is not possible")

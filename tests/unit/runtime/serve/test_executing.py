@@ -3,13 +3,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import current_thread, main_thread
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from mainspring_runtime.serve import server
 from mainspring_runtime.serve.executing import SHORT_SECONDS, ShortCallsAtOnce
 from mainspring_runtime.serve.predicting import Outputs, Predicted
 from mainspring_runtime.serve.tables import Table
+from tests.unit.runtime.serve.fakes import SumPredictor
 
 PREDICT = ("predict",)
 
@@ -68,6 +72,15 @@ def test_a_call_that_becomes_long_goes_to_the_thread_and_comes_back(calls: Calls
     assert [calls.run(1), calls.run(1)] == [True, False], "one call at most is a surprise"
     calls.takes = 0
     assert True in [calls.run(1) for _ in range(50)]
+
+
+def test_only_models_that_do_nothing_but_compute_run_at_once() -> None:
+    predictor = SumPredictor()
+    with ThreadPoolExecutor(1) as thread:
+        parts: Any = SimpleNamespace(executor=thread)
+        assert server._executor(parts, predictor) is thread
+        predictor.only_computes = True
+        assert isinstance(server._executor(parts, predictor), ShortCallsAtOnce)
 
 
 class Crash(BaseException):
