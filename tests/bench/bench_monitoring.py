@@ -109,7 +109,7 @@ async def compare(name: str, loaded: Loaded, columns: Columns, rounds: int) -> N
 def start(loaded: Loaded) -> server.Parts:
     """The application of a server, with a port that nobody listens on."""
     parts = server.assemble(SETTINGS, Limits())
-    server.start_answering(parts, loaded)
+    server.start_answering(parts, server.compile_model(parts, loaded))
     return parts
 
 

@@ -93,7 +93,7 @@ async def measure(loaded: Loaded, rate: float, content: bytes, sizes: Sizes, rou
 
 def start(loaded: Loaded, log: PayloadLog | None) -> server.Parts:
     parts = server.assemble(replace(SETTINGS, payload_log=log), Limits(payload_bytes=1 << 30))
-    server.start_answering(parts, loaded)
+    server.start_answering(parts, server.compile_model(parts, loaded))
     return parts
 
 
@@ -161,7 +161,7 @@ async def hang(loaded: Loaded, columns: Columns) -> None:
     sink = Hanging()
     with mock.patch.object(compiling, "StoreSink", return_value=sink):
         parts = server.assemble(replace(SETTINGS, payload_log=PayloadLog("", 1.0)), Limits())
-        server.start_answering(parts, loaded)
+        server.start_answering(parts, server.compile_model(parts, loaded))
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         asked = 0

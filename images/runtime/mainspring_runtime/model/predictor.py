@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -106,15 +107,15 @@ def load(
         return Predictor(signature, document, "custom", None)
     sample = samples.read_sample(directory, signature)
     reason = document.onnx.reason or None
+    estimator = partial(_load_estimator, directory, document, signature, sample, trusted_types, allow_pickle)
     if document.onnx.admitted and path != "sklearn":
         model, reason = _load_onnx(directory, document, sample, threads or len(os.sched_getaffinity(0)))
         if model is not None:
-            whole = _completed(model, directory, document, signature, sample, trusted_types, allow_pickle)
-            return Predictor(signature, document, "onnx", whole)
+            whole = model.outputs.issuperset(signature.output_names)
+            return Predictor(signature, document, "onnx", model if whole else Both(model, estimator()))
         if path == "onnx" or document.format == "onnx":
             raise PermanentError("SampleNotReproduced", f"model.onnx cannot be used: {reason}")
-    wrapped = _load_estimator(directory, document, signature, sample, trusted_types, allow_pickle)
-    return Predictor(signature, document, "sklearn", wrapped, reason)
+    return Predictor(signature, document, "sklearn", estimator(), reason)
 
 
 class Both:
@@ -129,21 +130,6 @@ class Both:
         others = [name for name in outputs if name not in self._fast.outputs]
         results = self._fast.run(columns, graph) if graph else {}
         return results | (self._complete.run(columns, others) if others else {})
-
-
-def _completed(
-    model: OnnxModel,
-    directory: Path,
-    document: ModelDocument,
-    signature: Signature,
-    sample: samples.Sample | None,
-    trusted_types: Sequence[str],
-    allow_pickle: bool,
-) -> RunnableModel:
-    """The graph alone, if it has all outputs of the signature."""
-    if model.outputs.issuperset(signature.output_names):
-        return model
-    return Both(model, _load_estimator(directory, document, signature, sample, trusted_types, allow_pickle))
 
 
 def _load_estimator(

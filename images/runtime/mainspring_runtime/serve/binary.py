@@ -9,7 +9,7 @@ element of BYTES is its length (4 bytes) and its UTF-8.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,14 +64,11 @@ def attach(request: InferRequest, content: memoryview) -> list[Input]:
     return inputs
 
 
-def write(results: Iterable[Result]) -> list[bytes]:
-    """The values of each output as bytes."""
-    return [
-        _strings_to_bytes(result.values.ravel().tolist())
-        if result.datatype == "BYTES"
-        else np.ascontiguousarray(result.values, dtype=DTYPES[result.datatype]).tobytes()
-        for result in results
-    ]
+def write(result: Result) -> bytes:
+    """The values of an output as bytes."""
+    if result.datatype == "BYTES":
+        return _strings_to_bytes(result.values.ravel().tolist())
+    return np.ascontiguousarray(result.values, dtype=DTYPES[result.datatype]).tobytes()
 
 
 def _require_size(item: RequestInput, size: object, left: int) -> None:

@@ -19,7 +19,6 @@ from mainspring_runtime.serve import http
 from mainspring_runtime.serve.errors import RequestError, bad_request
 from mainspring_runtime.serve.http import Request, Response, Route, Router
 from mainspring_runtime.serve.settings import Limits
-from mainspring_runtime.serve.wire import BINARY_HEADER
 
 MAX_HEAD_BYTES = 64 * 1024
 # Of requests that wait behind the one that is answered. Reading goes on till then: who does not read sees nobody go.
@@ -189,7 +188,7 @@ class Connection(asyncio.Protocol):
         self._head_complete = True
         try:
             self._route = self._shared.router.find(self._parser.get_method(), self._target)
-            http.require_acceptable(self._route, self._headers, BINARY_HEADER)
+            http.require_acceptable(self._route, self._headers)
         except RequestError as error:
             self._refusal = error
         if b"expect" in self._headers:

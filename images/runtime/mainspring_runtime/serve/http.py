@@ -12,7 +12,7 @@ import httptools
 import msgspec
 
 from mainspring_runtime.serve.errors import Headers, RequestError, closest
-from mainspring_runtime.serve.wire import encode_error
+from mainspring_runtime.serve.wire import BINARY_HEADER, encode_error
 
 JSON = b"application/json"
 CLOSE = (b"connection", b"close")
@@ -143,10 +143,10 @@ def encode_head(response: Response, date: bytes, *, close: bool) -> bytes:
     return head + b"".join([b"%s: %s\r\n" % header for header in headers]) + b"\r\n"
 
 
-def require_acceptable(route: Route, headers: Mapping[bytes, bytes], binary_header: bytes) -> None:
+def require_acceptable(route: Route, headers: Mapping[bytes, bytes]) -> None:
     """Refuse what is known to be wrong before the body is there. Raises `RequestError` 413 or 415."""
     media_type = headers.get(b"content-type", JSON)
-    if media_type != JSON and route.max_bytes and not (route.binary and binary_header in headers):
+    if media_type != JSON and route.max_bytes and not (route.binary and BINARY_HEADER in headers):
         _require_json(media_type)
     # The HTTP parser has checked that it is a number.
     if int(headers.get(b"content-length", b"0")) > route.max_bytes > 0:

@@ -111,7 +111,7 @@ async def _load_and_answer(parts: Parts, stop: asyncio.Event, directory: Path, t
             return
         stopped.cancel()
         raise progress.timed_out(parts.limits.load_seconds)
-    answer_with(parts, preparing.result())
+    start_answering(parts, preparing.result())
     await stopped
     await _drain(parts)
 
@@ -133,11 +133,6 @@ class Compiled:
     served: ServedModel
     watched: Watched
     info: ModelInfo
-
-
-def start_answering(parts: Parts, loaded: Loaded) -> None:
-    """From here on the server is ready."""
-    answer_with(parts, compile_model(parts, loaded))
 
 
 def compile_model(parts: Parts, loaded: Loaded) -> Compiled:
@@ -167,7 +162,7 @@ def compile_model(parts: Parts, loaded: Loaded) -> Compiled:
     return Compiled(served, replace(watched, payloads=payloads), info)
 
 
-def answer_with(parts: Parts, compiled: Compiled) -> None:
+def start_answering(parts: Parts, compiled: Compiled) -> None:
     """From here on the server is ready."""
     parts.monitor.watched = compiled.watched
     parts.collector.info = compiled.info

@@ -74,6 +74,11 @@ class Schema:
         return len(self.numbers) == len(self.columns)
 
     @cached_property
+    def datatypes(self) -> dict[str, str]:
+        """Of the columns, by name."""
+        return {column.name: column.datatype for column in self.columns}
+
+    @cached_property
     def nullable_numbers(self) -> bool:
         """Whether all columns of numbers take null."""
         return all(self.float_columns[place].nullable for place in self.numbers)

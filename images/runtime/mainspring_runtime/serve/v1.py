@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-from mainspring_runtime.model.signature import Column
 from mainspring_runtime.serve import tables, wire
-from mainspring_runtime.serve.errors import bad_request, closest
+from mainspring_runtime.serve.errors import bad_request
 from mainspring_runtime.serve.http import Response
 from mainspring_runtime.serve.predicting import Answer
 from mainspring_runtime.serve.served import Asked, ServedModel
@@ -73,21 +72,17 @@ def _from_lists(schema: Schema, rows: Sequence[Any]) -> dict[str, list[Any]]:
 
 
 def _input(schema: Schema, name: str, values: Any) -> RequestInput:
-    """v1 does not say datatypes, so they are the column's own, or what the values are."""
-    column = next((column for column in schema.columns if column.name == name), None)
-    if column is None and name != schema.key:
-        known = ", ".join(item.name for item in schema.columns[:10])
-        raise bad_request(f"unknown input {name!r}{closest(name, schema.names)}; expected {known}")
     if not isinstance(values, list):
         raise bad_request(f"input {name!r}: expected a list of values")
-    return RequestInput(name, [len(values)], _datatype(column, values), values)
+    return RequestInput(name, [len(values)], _datatype(schema.datatypes.get(name), values), values)
 
 
-def _datatype(column: Column | None, values: Sequence[Any]) -> str:
+def _datatype(of_column: str | None, values: Sequence[Any]) -> str:
+    """v1 does not say datatypes, so they are the column's own, or what the values are."""
     integers = all(type(value) is int for value in values)
-    if column is None:
+    if of_column is None:  # the key, or an input that does not exist, which is for `tables` to say
         return "INT64" if integers else "BYTES"
-    return "INT64" if integers and column.datatype == "BOOL" else column.datatype
+    return "INT64" if integers and of_column == "BOOL" else of_column
 
 
 def _write(answer: Answer) -> Response:

@@ -79,13 +79,12 @@ def _output(result: Result) -> ResponseOutput:
 
 def _write_binary(model: ServedModel, id: str | None, as_bytes: frozenset[str], answer: Answer) -> Response:
     """JSON, and behind it the outputs that were asked for as bytes, in the order of the answer."""
-    pieces = iter(binary.write(result for result in answer if result.name in as_bytes))
     outputs, blobs = [], []
     for result in answer:
         if result.name not in as_bytes:
             outputs.append(_output(result))
             continue
-        blobs.append(next(pieces))
+        blobs.append(binary.write(result))
         size = {binary.SIZE: len(blobs[-1])}
         outputs.append(ResponseOutput(result.name, result.datatype, list(result.values.shape), parameters=size))
     content = wire.encode(InferResponse(model.name, model.version, outputs, id))

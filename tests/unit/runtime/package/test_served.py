@@ -45,7 +45,7 @@ async def served(root: Path, kind: Kind) -> AsyncIterator[tuple[Packed, httpx.As
     settings = replace(SETTINGS, uri=published.uri, digest=published.digest, feedback_key="a key of the tests")
     parts = server.assemble(settings, LIMITS)
     listening = [asyncio.create_task(listener.listen()) for listener in (parts.public, parts.internal)]
-    server.start_answering(parts, loading.load(settings, root / "served", 1))
+    server.start_answering(parts, server.compile_model(parts, loading.load(settings, root / "served", 1)))
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{parts.public.port}") as client:
             yield packed, client, f"http://127.0.0.1:{parts.internal.port}/monitor"

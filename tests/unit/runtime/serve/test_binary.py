@@ -199,7 +199,7 @@ def test_values_come_once() -> None:
 
 @given(st.lists(st.text(max_size=5), max_size=5))
 def test_strings_survive_both_ways(values: list[str]) -> None:
-    (content,) = binary.write([Result("predict", "BYTES", np.array([*values, "x"], dtype=object)[:-1])])
+    content = binary.write(Result("predict", "BYTES", np.array([*values, "x"], dtype=object)[:-1]))
     assert content == texts(*values)
     item = wire.RequestInput("x", [len(values)], "BYTES", parameters={"binary_data_size": len(content)})
     (read,) = binary.attach(wire.InferRequest([item]), memoryview(content))
@@ -216,4 +216,4 @@ def test_strings_survive_both_ways(values: list[str]) -> None:
     ],
 )
 def test_outputs_are_written_row_by_row_in_their_datatype(datatype: str, values: Any, expected: bytes) -> None:
-    assert binary.write([Result("predict", datatype, values)]) == [expected]
+    assert binary.write(Result("predict", datatype, values)) == expected

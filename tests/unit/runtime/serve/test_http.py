@@ -41,8 +41,8 @@ def request(body: bytes, **values: str) -> Request:
     ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"'],
 )
 def test_json_in_utf_8_is_accepted(content_type: str) -> None:
-    http.require_acceptable(JSON_ONLY, headers(content_type=content_type), BINARY_HEADER)
-    http.require_acceptable(JSON_ONLY, {}, BINARY_HEADER)
+    http.require_acceptable(JSON_ONLY, headers(content_type=content_type))
+    http.require_acceptable(JSON_ONLY, {})
 
 
 @pytest.mark.parametrize(
@@ -59,22 +59,22 @@ def test_json_in_utf_8_is_accepted(content_type: str) -> None:
 )
 def test_anything_else_is_415(given_headers: dict[str, str], message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        http.require_acceptable(JSON_ONLY, headers(**given_headers), BINARY_HEADER)
+        http.require_acceptable(JSON_ONLY, headers(**given_headers))
     assert caught.value.status == 415
     assert message in caught.value.message
 
 
 def test_a_body_with_tensors_may_have_another_type_where_tensors_are_taken() -> None:
     sent = headers(content_type="application/octet-stream") | {BINARY_HEADER: b"10"}
-    http.require_acceptable(TENSORS, sent, BINARY_HEADER)
+    http.require_acceptable(TENSORS, sent)
     with pytest.raises(RequestError, match="octet-stream"):
-        http.require_acceptable(JSON_ONLY, sent, BINARY_HEADER)
+        http.require_acceptable(JSON_ONLY, sent)
 
 
 def test_a_declared_length_above_the_limit_is_413_and_ends_the_connection() -> None:
-    http.require_acceptable(JSON_ONLY, headers(content_length="1000"), BINARY_HEADER)
+    http.require_acceptable(JSON_ONLY, headers(content_length="1000"))
     with pytest.raises(RequestError, match="larger than 1000 bytes") as caught:
-        http.require_acceptable(JSON_ONLY, headers(content_length="1001"), BINARY_HEADER)
+        http.require_acceptable(JSON_ONLY, headers(content_length="1001"))
     assert (caught.value.status, caught.value.headers) == (413, ((b"connection", b"close"),))
 
 

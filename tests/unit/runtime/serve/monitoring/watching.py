@@ -158,7 +158,7 @@ async def serving(
     settings = replace(fakes.SETTINGS, feedback_key=key, version=version, payload_log=payload_log)
     parts = server.assemble(settings, limits)
     predictor = Classifier()
-    server.start_answering(parts, Loaded(predictor, profile))
+    server.start_answering(parts, server.compile_model(parts, Loaded(predictor, profile)))
     public, internal = (
         httpx.AsyncClient(transport=Wired(listener.shared.router, limits), base_url="http://test")
         for listener in (parts.public, parts.internal)
