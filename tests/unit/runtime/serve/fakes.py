@@ -10,6 +10,12 @@ from typing import Any
 import numpy as np
 
 from mainspring_runtime.model.signature import Column, Output, Signature
+from mainspring_runtime.serve import predicting, tables
+from mainspring_runtime.serve.batching import Batcher
+from mainspring_runtime.serve.metadata import encode_metadata
+from mainspring_runtime.serve.metrics import Tallies
+from mainspring_runtime.serve.predicting import Outputs
+from mainspring_runtime.serve.served import ServedModel
 from mainspring_runtime.serve.settings import Limits, Settings
 from mainspring_runtime.serve.tensors import Array
 
@@ -84,3 +90,19 @@ class HeldExecutor(Executor):
             self._futures[-1].set_exception(error)
         asyncio.get_running_loop().call_soon(future.set_result, None)
         await future
+
+
+def served_model(
+    predictor: SumPredictor, executor: Executor, limits: Limits, tallies: Tallies, outputs: Outputs = ("predict",)
+) -> ServedModel:
+    """The predictor behind a batcher, as a server has it; `outputs` are those of who asks for none."""
+    schema = tables.compile_schema(predictor.signature)
+    return ServedModel(
+        name=SETTINGS.model,
+        version=SETTINGS.version,
+        schema=schema,
+        default_outputs=outputs,
+        outputs=frozenset(predictor.signature.output_names),
+        batcher=Batcher(predicting.make_predict(predictor, schema), executor, limits, tallies),
+        metadata=encode_metadata(SETTINGS, predictor.signature, predictor.platform),
+    )

@@ -12,13 +12,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from mainspring_runtime.serve import predicting, tables
-from mainspring_runtime.serve.batching import Batcher
 from mainspring_runtime.serve.inference import InferenceApp
 from mainspring_runtime.serve.listener import Listener, bind
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.served import ServedModel
-from tests.unit.runtime.serve.fakes import LIMITS, SETTINGS, HeldExecutor, SumPredictor
+from tests.unit.runtime.serve.fakes import LIMITS, SETTINGS, HeldExecutor, SumPredictor, served_model
 
 
 def request(value: float) -> bytes:
@@ -34,11 +31,8 @@ class Served:
         self.tallies = Tallies()
         self.executor = HeldExecutor()
         self.app = InferenceApp(SETTINGS, LIMITS, self.tallies)
-        predictor = SumPredictor()
-        schema = tables.compile_schema(predictor.signature)
-        predict = predicting.make_predict(predictor, schema)
-        self.batcher = Batcher(predict, self.executor, LIMITS, self.tallies)
-        self.app.model = ServedModel("tumours", "3", schema, ("predict",), frozenset({"predict"}), self.batcher, b"")
+        self.app.model = served_model(SumPredictor(), self.executor, LIMITS, self.tallies)
+        self.batcher = self.app.model.batcher
         self.listener = Listener(self.app.router, bind(0), LIMITS)
 
     async def connect(self) -> Client:

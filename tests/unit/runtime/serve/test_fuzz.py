@@ -14,14 +14,10 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from mainspring_runtime.serve import predicting, tables
-from mainspring_runtime.serve.batching import Batcher
 from mainspring_runtime.serve.connection import Shared
 from mainspring_runtime.serve.inference import InferenceApp
-from mainspring_runtime.serve.metadata import encode_metadata
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.served import ServedModel
-from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor
+from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor, served_model
 from tests.unit.runtime.serve.wired import Answer, Line
 
 EXAMPLES = settings(max_examples=300)
@@ -51,17 +47,7 @@ class Server:
         limits = replace(LIMITS, request_rows=100, body_bytes=1_000_000)
         tallies = Tallies()
         app = InferenceApp(SETTINGS, limits, tallies)
-        schema = tables.compile_schema(MIXED)
-        predict = predicting.make_predict(SumPredictor(MIXED), schema)
-        app.model = ServedModel(
-            name=SETTINGS.model,
-            version=SETTINGS.version,
-            schema=schema,
-            default_outputs=("predict",),
-            outputs=frozenset({"predict", "predict_proba"}),
-            batcher=Batcher(predict, executor, limits, tallies),
-            metadata=encode_metadata(SETTINGS, MIXED, "onnx"),
-        )
+        app.model = served_model(SumPredictor(MIXED), executor, limits, tallies)
         self._shared = Shared(app.router, limits)
 
     def post(self, path: str, body: bytes, **headers: str) -> Answer:

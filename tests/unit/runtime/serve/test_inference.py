@@ -12,14 +12,10 @@ import pytest
 
 from mainspring import __version__
 from mainspring_runtime.errors import PermanentError
-from mainspring_runtime.serve import predicting, tables
-from mainspring_runtime.serve.batching import Batcher
 from mainspring_runtime.serve.inference import InferenceApp
-from mainspring_runtime.serve.metadata import encode_metadata
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.served import ServedModel
 from mainspring_runtime.serve.settings import Limits
-from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor
+from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor, served_model
 from tests.unit.runtime.serve.wired import Wired
 
 INFER = "/v2/models/tumours/infer"
@@ -38,18 +34,7 @@ class Server:
         self.client = httpx.AsyncClient(transport=self.wired, base_url="http://test")
 
     def load(self) -> None:
-        schema = tables.compile_schema(self.predictor.signature)
-        self.app.model = ServedModel(
-            name=SETTINGS.model,
-            version=SETTINGS.version,
-            schema=schema,
-            default_outputs=("predict",),
-            outputs=frozenset({"predict", "predict_proba"}),
-            batcher=Batcher(
-                predicting.make_predict(self.predictor, schema), self._executor, self._limits, self.tallies
-            ),
-            metadata=encode_metadata(SETTINGS, self.predictor.signature, self.predictor.platform),
-        )
+        self.app.model = served_model(self.predictor, self._executor, self._limits, self.tallies)
 
     async def infer(self, *values: float, **rest: Any) -> httpx.Response:
         tensor = {"name": "x", "shape": [1, len(values)], "datatype": "FP64", "data": list(values)}

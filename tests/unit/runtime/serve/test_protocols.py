@@ -14,13 +14,9 @@ import numpy as np
 import pytest
 
 from mainspring_runtime.model.signature import Column, Output, Signature
-from mainspring_runtime.serve import predicting, tables
-from mainspring_runtime.serve.batching import Batcher
 from mainspring_runtime.serve.inference import InferenceApp
-from mainspring_runtime.serve.metadata import encode_metadata
 from mainspring_runtime.serve.metrics import Tallies
-from mainspring_runtime.serve.served import ServedModel
-from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor
+from tests.unit.runtime.serve.fakes import LIMITS, MIXED, SETTINGS, SumPredictor, served_model
 from tests.unit.runtime.serve.wired import Wired
 
 INFER = "/v2/models/tumours/infer"
@@ -46,17 +42,8 @@ class Server:
         self.load(NUMBERS)
 
     def load(self, signature: Signature, outputs: tuple[str, ...] = ("predict",)) -> None:
-        schema = tables.compile_schema(signature)
-        predict = predicting.make_predict(SumPredictor(signature), schema)
-        self.app.model = ServedModel(
-            name=SETTINGS.model,
-            version=SETTINGS.version,
-            schema=schema,
-            default_outputs=outputs,
-            outputs=frozenset({"predict", "predict_proba"}),
-            batcher=Batcher(predict, self.executor, LIMITS, self.tallies),
-            metadata=encode_metadata(SETTINGS, signature, "onnx"),
-        )
+        predictor = SumPredictor(signature)
+        self.app.model = served_model(predictor, self.executor, LIMITS, self.tallies, outputs)
 
     async def infer(self, head: dict[str, Any], content: bytes = b"", **headers: str) -> httpx.Response:
         text = json.dumps(head).encode()
