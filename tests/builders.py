@@ -27,6 +27,7 @@ SETTINGS = Settings(
 UPGRADED = Settings(
     runtime_image="runtime:2", jobs_image="jobs:2", namespace="mainspring-system", artifacts_uri="s3://artifacts"
 )
+NOT_READ_IN_TIME = "failed to sync secret cache: timed out waiting for the condition"  # a kubelet that is busy
 FOREST = "sklearn.ensemble.RandomForestClassifier"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mainspring.plan.inferenceservice import failures
+from tests import builders
 
 DEPLOYMENT: dict[str, Any] = {"metadata": {"name": "d"}, "status": {}}
 SAID = json.dumps({"reason": "ModelNotLoadable", "message": "unknown type"})
@@ -46,6 +47,7 @@ def reason(*pods: dict[str, Any], deployment: dict[str, Any] = DEPLOYMENT) -> st
             {"state": {"waiting": {"reason": "CreateContainerConfigError", "message": "no secret"}}},
             "CreateContainerConfigError",
         ),
+        ({"state": {"waiting": {"reason": "CreateContainerConfigError", "message": builders.NOT_READ_IN_TIME}}}, None),
         ({"state": {"waiting": {"reason": "ContainerCreating"}}}, None),
         ({"state": {"running": {}}}, None),
     ],

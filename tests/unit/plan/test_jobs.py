@@ -304,6 +304,11 @@ def test_why_the_main_container_failed_is_told_although_another_would_come_after
     assert (found.outcome.reason, found.exit_code) == ("InvalidTarget", 42)
 
 
+def test_a_secret_that_the_kubelet_has_not_read_in_time_is_no_missing_one() -> None:
+    waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": builders.NOT_READ_IN_TIME}}
+    assert jobs.read_job(builders.job("j", OWNER), [signed_pod(waiting, {})], None).waiting is None
+
+
 def test_a_missing_secret_is_told_with_what_to_do() -> None:
     waiting = {"waiting": {"reason": "CreateContainerConfigError", "message": 'secret "signing-key" not found'}}
     found = jobs.read_job(builders.job("j", OWNER), [signed_pod(waiting, {})], None)

@@ -324,9 +324,11 @@ def _waiting(pod: Object | None, told: Sequence[str]) -> Waiting | None:
         return Waiting(refusals.pod_reason(told[-1]), refusals.pod_message(told[-1])) if told else None
     for status in _statuses(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+        message = str(waiting.get("message", status.get("image", "")))
+        starting = waiting.get("reason") in (None, "ContainerCreating", "PodInitializing")
+        if not starting and not refusals.passes_by_itself(message):
             reason = refusals.waiting_reason(waiting["reason"])
-            return Waiting(reason, refusals.explain(reason, str(waiting.get("message", status.get("image", "")))))
+            return Waiting(reason, refusals.explain(reason, message))
     scheduled = objects.condition(pod, "PodScheduled")
     if scheduled and scheduled.get("status") == "False":
         return Waiting(str(scheduled.get("reason", "Unschedulable")), str(scheduled.get("message", "")))

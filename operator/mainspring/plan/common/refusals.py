@@ -35,5 +35,10 @@ def waiting_reason(reason: str) -> str:
     return "ImagePullBackOff" if reason == "ErrImagePull" else reason
 
 
+def passes_by_itself(message: str) -> bool:
+    """The kubelet has not read a Secret or ConfigMap in time, which says nothing of whether it is there."""
+    return "failed to sync" in message and "timed out waiting for the condition" in message
+
+
 def explain(reason: str, message: str) -> str:
     return f"{message} ({HINTS[reason]})" if reason in HINTS else message

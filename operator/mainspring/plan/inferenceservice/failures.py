@@ -70,8 +70,9 @@ def _cannot_start(status: Mapping[str, Any]) -> Failure | None:
     if reason in CANNOT_PULL:
         text = f"the image {status.get('image')} cannot be pulled: {waiting.get('message', '')}"
         return Failure(refusals.waiting_reason(reason), text[:2000])
-    if reason in ("CreateContainerConfigError", "CreateContainerError"):
-        return Failure(reason, refusals.explain(reason, str(waiting.get("message", "")))[:2000])
+    message = str(waiting.get("message", ""))
+    if reason in ("CreateContainerConfigError", "CreateContainerError") and not refusals.passes_by_itself(message):
+        return Failure(reason, refusals.explain(reason, message)[:2000])
     return None
 
 
