@@ -84,6 +84,8 @@ WebUrl = Annotated[str, Field(min_length=8, max_length=1024, pattern=WEB_URL_PAT
 Image = Annotated[str, Field(min_length=1, max_length=512)]
 Digest = Annotated[str, Field(pattern=DIGEST_PATTERN, max_length=71)]
 Duration = Annotated[str, Field(pattern=DURATION_PATTERN, max_length=32)]
+# No days: these are read by CEL, too, which has none.
+ShortDuration = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$", max_length=32)]
 Cron = Annotated[str, Field(min_length=9, max_length=128, pattern=r"^\S+\s+\S+\s+\S+\s+\S+\s+\S+$")]
 TimeZone = Annotated[str, Field(max_length=64)]
 Time = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
@@ -184,6 +186,15 @@ def exactly_one(*names: str) -> dict[str, str]:
     return {
         "rule": f"[{terms}].filter(x, x).size() == 1",
         "message": f"exactly one of {', '.join(names)} must be set",
+    }
+
+
+def duration_between(of: str, field: str, shortest: str, longest: str) -> dict[str, str]:
+    """A CEL rule for a field of `of` that holds a `ShortDuration`, if it is set."""
+    value = f"duration(self.{field})"
+    return {
+        "rule": f"!has(self.{field}) || ({value} >= duration('{shortest}') && {value} <= duration('{longest}'))",
+        "message": f"{of}.{field} must be between {shortest} and {longest}",
     }
 
 

@@ -17,12 +17,15 @@ from mainspring.api.v1alpha1.common import (
     Opaque,
     PodTemplate,
     Resources,
+    ShortDuration,
     ShortText,
     StatusBase,
     Time,
     VersionName,
+    duration_between,
     validations,
 )
+from mainspring.api.v1alpha1.rollouts import Outcome, RolloutPolicy, RolloutStatus
 
 
 class ModelRef(ApiModel):
@@ -84,17 +87,6 @@ class PayloadLog(ApiModel):
     keep: Annotated[Duration, Field(description="Files whose last row is older are deleted.")] = "30d"
 
 
-def _between(field: str, shortest: str, longest: str) -> dict[str, str]:
-    """A CEL rule for an optional duration."""
-    value = f"duration(self.{field})"
-    return {
-        "rule": f"!has(self.{field}) || ({value} >= duration('{shortest}') && {value} <= duration('{longest}'))",
-        "message": f"server.{field} must be between {shortest} and {longest}",
-    }
-
-
-# No days: these are read by CEL, too, which has none.
-ShortDuration = Annotated[str, Field(pattern=r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$", max_length=32)]
 # 1Ki to 9999Ki, or 1Mi to 1024Mi.
 BodySize = Annotated[str, Field(pattern="^([1-9][0-9]{0,3}Ki|([1-9][0-9]{0,2}|10[01][0-9]|102[0-4])Mi)$", max_length=6)]
 
@@ -103,7 +95,10 @@ class Server(ApiModel):
     """Limits of each pod. What is not set has the default of the runtime that serves."""
 
     model_config = ConfigDict(
-        json_schema_extra=validations(_between("requestTimeout", "100ms", "10m"), _between("loadTimeout", "1s", "6h"))
+        json_schema_extra=validations(
+            duration_between("server", "requestTimeout", "100ms", "10m"),
+            duration_between("server", "loadTimeout", "1s", "6h"),
+        )
     )
 
     max_batch_rows: Annotated[
@@ -161,6 +156,10 @@ class InferenceServiceSpec(ApiModel):
     replicas: Annotated[int | None, Field(ge=0, le=1000, description="Pods of the serving revision; 1 when unset.")] = (
         None
     )
+    rollout: Annotated[
+        RolloutPolicy | None,
+        Field(description="How changes of version, image or settings go out; without it Immediate."),
+    ] = None
     runtime: Annotated[Runtime | None, Field(description="Serve with another image.")] = None
     expose: Annotated[Expose | None, Field(description="Who may reach it.")] = None
     resources: Resources | None = None
@@ -184,11 +183,10 @@ class LastFailure(ApiModel):
 class Rollout(ApiModel):
     version: Annotated[VersionName, Field(description="The version.")]
     revision: Annotated[ShortText, Field(description="The revision of version and settings.")]
-    outcome: Annotated[
-        str, Field(pattern="^(Promoted|RolledBack|Failed|Superseded)$", max_length=16, description="How it ended.")
-    ]
+    outcome: Annotated[Outcome, Field(description="How it ended. Promoted: it serves.")]
     reason: Annotated[ShortText, Field(description="Why.")] = ""
-    time: Annotated[Time, Field(description="When.")]
+    started_at: Annotated[Time | None, Field(description="When it began.")] = None
+    time: Annotated[Time, Field(description="When it ended.")]
 
 
 class InferenceServiceStatus(StatusBase):
@@ -201,6 +199,7 @@ class InferenceServiceStatus(StatusBase):
     ready_replicas: Annotated[int | None, Field(description="Pods that answer.")] = None
     selector: Annotated[str | None, Field(max_length=512, description="Of the serving pods, for autoscalers.")] = None
     last_failure: Annotated[LastFailure | None, Field(description="What kept a revision from serving.")] = None
+    rollout: Annotated[RolloutStatus | None, Field(description="The rollout that is going on.")] = None
     rollouts: Annotated[list[Rollout] | None, Field(max_length=10, description="The last ten.")] = None
 
 
@@ -213,9 +212,12 @@ INFERENCE_SERVICE = Kind(
     columns=(
         Column("Version", ".status.stableVersion"),
         Column("Replicas", ".status.readyReplicas", "integer"),
+        Column("Candidate", ".status.candidateVersion"),
+        Column("Weight", ".status.rollout.weight", "integer"),
+        Column("Verdict", ".status.rollout.verdict"),
         Column("Available", '.status.conditions[?(@.type=="Available")].status'),
         Column("URL", ".status.url", wide=True),
-        Column("Candidate", ".status.candidateVersion", wide=True),
+        Column("Phase", ".status.rollout.phase", wide=True),
     ),
     scale=True,
     description="A model served over HTTP by the Open Inference Protocol v2.",

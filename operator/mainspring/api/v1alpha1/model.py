@@ -10,7 +10,9 @@ from pydantic import ConfigDict, Field
 from mainspring.api.v1alpha1.common import (
     ApiModel,
     Column,
+    Duration,
     Kind,
+    Name,
     ObjectName,
     Quantity,
     ShortText,
@@ -109,6 +111,15 @@ class Promotion(ApiModel):
     mode: Annotated[PromotionMode, Field(description="Manual: the champion moves only by spec.aliases.champion.")] = (
         PromotionMode.AUTOMATIC
     )
+    proven_by: Annotated[
+        Name | None,
+        Field(
+            description="An InferenceService that follows this Model: it rolls out each candidate first, and only then the champion moves."
+        ),
+    ] = None
+    candidate_deadline: Annotated[
+        Duration, Field(description="A candidate without a verdict after so long is rejected; with `provenBy`.")
+    ] = "24h"
 
 
 class Verification(ApiModel):
@@ -173,6 +184,14 @@ class HistoryEntry(ApiModel):
     time: Annotated[Time, Field(description="When.")]
 
 
+class Proving(ApiModel):
+    """A version on its way to be champion: `promotion.provenBy` rolls it out."""
+
+    version: Annotated[VersionName, Field(description="The version.")]
+    service: Annotated[Name, Field(description="Where it is rolled out.")]
+    since: Annotated[Time, Field(description="When it was sent there.")]
+
+
 class ModelStatus(StatusBase):
     champion: Annotated[VersionName | None, Field(description="The version that is in use.")] = None
     candidate: Annotated[
@@ -181,6 +200,7 @@ class ModelStatus(StatusBase):
     aliases: Annotated[
         dict[str, VersionName] | None, Field(max_length=16, description="Names and the versions they stand for now.")
     ] = None
+    proving: Annotated[Proving | None, Field(description="The candidate that is being rolled out first.")] = None
     versions: Annotated[int | None, Field(description="Versions that are kept.")] = None
     last_number: Annotated[int | None, Field(description="The highest number ever given; never reused.")] = None
     promotions: Annotated[int | None, Field(description="How often the champion moved.")] = None
