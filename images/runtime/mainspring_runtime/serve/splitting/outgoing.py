@@ -99,6 +99,7 @@ class Outgoing(asyncio.Protocol):
         """What is known of the answer that is coming in."""
         self._heard = False
         self._complete = False
+        self._keep_alive = False
         self._more = False  # came behind it
         self._headers: list[tuple[bytes, bytes]] = []
         self._pieces: list[bytes] = []
@@ -163,7 +164,7 @@ class Outgoing(asyncio.Protocol):
         elif self._complete and (exchange := self._release()) is not None:
             received = Received(self._parser.get_status_code(), self._headers, http.join(self._pieces))
             self._used = True
-            self._pool.release(self, reusable=self._parser.should_keep_alive())
+            self._pool.release(self, reusable=self._keep_alive)
             exchange.finish(received)
 
     def _fail(self) -> None:
@@ -186,6 +187,7 @@ class Outgoing(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._complete = True
+        self._keep_alive = self._parser.should_keep_alive()  # which it forgets afterwards
 
 
 class Pool:

@@ -50,8 +50,11 @@ def test_the_connection_to_the_candidate_is_used_again(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         stable, candidate = await scene.both()
         caller = scene.caller(stable)
+        assert (await caller.ask(1.0)).value == CANDIDATES
+        before = set(candidate.listener.shared.connections)
         assert [(await caller.ask(1.0)).value for _ in range(5)] == [CANDIDATES] * 5
-        assert len(candidate.listener.shared.connections) == 1
+        assert candidate.listener.shared.connections == before
+        assert len(before) == 1
 
     play(tmp_path, scenario)
 
