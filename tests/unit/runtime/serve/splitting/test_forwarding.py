@@ -27,7 +27,7 @@ from tests.unit.runtime.serve.splitting.pods import (
 )
 
 OWN, CANDIDATES = 1.0, 1001.0  # what the two pods of `both` answer to 1.0
-QUICK = {"request_seconds": 0.4}  # so that half of it is soon over
+QUICK: dict[str, Any] = {"request_seconds": 0.4}  # so that half of it is soon over
 
 
 def test_a_forwarded_request_gets_the_candidate_s_answer_and_counts_there_alone(tmp_path: Path) -> None:
