@@ -246,6 +246,7 @@ class Pool:
 
     def forget(self, connection: Outgoing) -> None:
         if self._open.pop(connection, None) is not None:
+            self._idle = deque(item for item in self._idle if item[0] is not connection)
             self._connect_for_waiting()
 
     def sweep(self) -> None:
@@ -268,7 +269,7 @@ class Pool:
 
     def _close_idle(self, before: float) -> None:
         while self._idle and self._idle[0][1] <= before:
-            connection, _ = self._idle.popleft()
+            connection, _ = self._idle[0]
             self.forget(connection)
             connection.close()
 
