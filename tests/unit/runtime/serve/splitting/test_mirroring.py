@@ -146,6 +146,21 @@ def test_copies_are_bounded_and_the_rest_is_counted_as_skipped(tmp_path: Path) -
     play(tmp_path, scenario)
 
 
+def test_what_the_stable_pod_itself_fails_is_its_error_and_is_not_copied(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        stable, candidate = await scene.both(weight=0, mirror=100)
+        stable.predictor.error = ZeroDivisionError
+        caller = scene.caller(stable)
+        assert (await caller.ask(666.0)).status == 500
+        assert (await caller.ask(1.0)).status == 200
+        await mirrored(stable, 1)
+        counts = stable.counts
+        assert (total(counts.stable), counts.stable.failures) == ((2, 1), {"500": 1})
+        assert candidate.splitting.tallies.shadow == {200: 1}
+
+    play(tmp_path, scenario)
+
+
 def tensor(name: str, data: list[Any], datatype: str = "FP64", shape: list[int] | None = None) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
 
