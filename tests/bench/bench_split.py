@@ -64,44 +64,44 @@ def main() -> None:
 
 
 class Stage:
-    """The servers, all with the same model."""
+    """The servers, all with the same model; what each does it reads when it starts."""
 
     def __init__(self, root: Path, stack: ExitStack) -> None:
         made = models.make(models.LOGISTIC_BARE, below(root, "model"))
+        self._root = root
+        self._stack = stack
+        self._version = made.version
         self.request = bodies.tensor(made.table.iloc[[0]])
-        self.candidate = self._start(root, stack, made.version, CANDIDATE, 2)
-        self.alone = self._start(root, stack, made.version, "alone", 1)
+        self.candidate = self._start(CANDIDATE, 2, None)
+        self.alone = self._start("alone", 1, None)
         self.splits = {
-            name: self._start(root, stack, made.version, f"split-{place}", 1) for place, name in enumerate(SPLITS)
+            name: self._start(f"split-{place}", 1, fields) for place, (name, fields) in enumerate(SPLITS.items())
         }
-        self.root = root
-        for place, fields in enumerate(SPLITS.values()):
-            if fields is not None:
-                self.apply(f"split-{place}", **fields)
-        asyncio.run(asyncio.sleep(1.0))  # five looks at the file
 
-    def _start(self, root: Path, stack: ExitStack, version: Any, name: str, number: int) -> Server:
-        (root / name).mkdir()
-        start: Start = servers.ours(version, below(root, f"{name}-work"))
+    def _start(self, revision: str, number: int, fields: dict[str, int] | None) -> Server:
+        directory = below(self._root, revision)
+        if fields is not None:
+            (directory / SPLIT_KEY).write_text(as_json(self._split(revision, fields)))
+        start: Start = servers.ours(self._version, below(self._root, f"{revision}-work"))
         told: dict[str, str] = {
             ServerEnv.MODEL_VERSION: str(number),
-            ServerEnv.REVISION: name,
-            ServerEnv.SPLIT_DIR: str(root / name),
+            ServerEnv.REVISION: revision,
+            ServerEnv.SPLIT_DIR: str(directory),
         }
         start = replace(start, environment={**start.environment, **told})
-        return stack.enter_context(servers.running(start, root / f"{name}.log"))
+        return self._stack.enter_context(servers.running(start, self._root / f"{revision}.log"))
 
-    def apply(self, name: str, **fields: Any) -> None:
-        split = Split(
-            revision=name,
+    def _split(self, revision: str, fields: dict[str, int]) -> Split:
+        return Split(
+            revision=revision,
             rollout="bench",
             host="127.0.0.1",
             port=self.candidate.port,
             candidate_revision=CANDIDATE,
             match=COHORT,
-            **fields,
+            weight=fields.get("weight", 0),
+            mirror=fields.get("mirror", 0),
         )
-        (self.root / name / SPLIT_KEY).write_text(as_json(split))
 
     def under_load(self, rounds: int, seconds: int) -> dict[str, list[Sample]]:
         asked = [(server, self.request) for server in self.splits.values()]

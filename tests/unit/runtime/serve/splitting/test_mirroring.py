@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -256,6 +255,5 @@ def test_a_copy_is_made_after_the_answer_was_written(tmp_path: Path) -> None:
         await scene.caller(stable).ask(1.0)
         await mirrored(stable, 1)
         assert seen == [True]
-        await asyncio.sleep(0)
 
     play(tmp_path, scenario)
