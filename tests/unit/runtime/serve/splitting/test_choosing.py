@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_no_two_blocks_are_drawn_alike() -> None:
     assert len(set(blocks)) == 5
 
 
-STICKY = {
+STICKY: dict[str, tuple[dict[str, Any], Callable[[bytes], dict[bytes, bytes]]]] = {
     "header": ({"sticky_header": "x-user"}, lambda key: {b"x-user": key}),
     "cookie": ({"sticky_cookie": "user"}, lambda key: {b"cookie": b"other=1; user=%s; user2=9" % key}),
     "request id": ({}, lambda key: {b"x-request-id": key}),
