@@ -157,7 +157,7 @@ def _failure_facts(situation: Situation, version: str, revision: str, failure: F
         time=before["time"] if same else objects.format_time(situation.now),
     )
     facts: dict[str, Any] = {"lastFailure": told.to_dict()}
-    if not same and situation.stable is not None:
+    if not same:
         facts["rollouts"] = _rollouts(situation, version, revision, "Failed", failure.reason)
     return facts
 
