@@ -13,7 +13,7 @@ from mainspring.plan.common import proving as records
 from mainspring.plan.common.objects import Object
 from mainspring.plan.common.plan import Patch, annotate
 from mainspring.plan.common.proving import Record
-from mainspring.plan.model import candidates, history
+from mainspring.plan.model import candidates
 from mainspring.plan.model.decisions import CHAMPION, PINNED, REJECTED, ROLLED_BACK_BY_PIN, ROLLED_OUT
 from mainspring.plan.model.history import Entry
 from mainspring.plan.model.observed import Observed

@@ -176,9 +176,9 @@ def seconds_left(observed: Observed, proving: Proving, now: datetime) -> float:
 
 def describe(observed: Observed, proving: Proving, waiting: Object | None) -> str:
     """Where the candidate is, and who waits for it."""
-    text = f"{proving.version} is rolled out by InferenceService {proving.service} first, since {proving.since}"
+    text = f"{proving.version} is being proved by InferenceService {proving.service}, since {proving.since}"
     if _ruling(observed, proving) is not None:
-        text += ", which is done; it has to pass the gates as they are now"
+        text += ", and was rolled out; it has to pass the gates as they are now"
     if waiting is None or objects.name(waiting) == proving.version:
         return text
     return f"{text}; {objects.name(waiting)} waits for the verdict"
