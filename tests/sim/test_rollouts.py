@@ -365,3 +365,12 @@ def test_servers_that_cannot_split_are_told(lab: Simulation) -> None:
     lab.workloads.traffic.foreign = True
     second_version(lab, 60)
     assert "cannot split" in rollout(lab)["message"]
+
+
+def test_steps_may_change_in_the_middle(lab: Simulation) -> None:
+    second_version(lab, 60)
+    assert rollout(lab)["step"] == 1
+    lab.edit(*SERVICE, rollout={"steps": [10], "stepDuration": "30s"})
+    lab.settle()
+    lab.advance(100)
+    assert outcomes(lab)[-1] == ("tumours-v2", "Promoted")

@@ -271,14 +271,14 @@ def _after_mirroring(situation: Situation, policy: RolloutPolicy, state: Rollout
 
 def _step_done(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> bool:
     """Its time is over, and its part of the evidence is there."""
-    part = (state.step + 1) / len(policy.steps)
+    part = min((state.step + 1) / len(policy.steps), 1.0)
     enough = analysis.share(state.metrics or ()) >= part
     return enough and _over(state.step_started_at, policy.step_duration, situation.now)
 
 
 def _after_step(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> RolloutStatus:
     following = state.step + 1
-    if following == len(policy.steps):
+    if following >= len(policy.steps):  # also when steps were taken out meanwhile
         return _to_the_end(policy, state) if state.verdict is Judgement.PASSED else state
     if not _has(situation, _share(policy, state, following)):
         return state
@@ -410,7 +410,7 @@ def _waits_for(situation: Situation, policy: RolloutPolicy, state: RolloutStatus
     told = _unsuitable(situation) or _not_applied(situation, state) or _missing(state)
     if state.phase is Phase.MIRRORING:
         return f"copies of {state.mirror} % of requests; {told}"
-    return f"step {state.step + 1} of {len(policy.steps)}, {state.weight} % of requests; {told}"
+    return f"step {min(state.step + 1, len(policy.steps))} of {len(policy.steps)}, {state.weight} % of requests; {told}"
 
 
 def _unsuitable(situation: Situation) -> str:
