@@ -47,7 +47,7 @@ def test_without_counts_everything_is_inconclusive_and_says_what_is_needed() -> 
     assert [metric.verdict for metric in found] == [INCONCLUSIVE, INCONCLUSIVE]
     assert analysis.overall(found) is INCONCLUSIVE
     assert analysis.share(found) == 0.0
-    needed = analysis.requests_needed(USUAL)
+    needed = analysis.needed_at_least(USUAL)
     assert max(metric.needed or 0 for metric in found) == needed
     assert f"no requests of both versions yet; {needed:,} are needed" in {metric.message for metric in found}
 
@@ -244,10 +244,10 @@ def test_counts_of_pods_add_up_stage_by_stage() -> None:
 
 
 def test_more_metrics_need_more_requests_and_more_of_an_arm_fewer() -> None:
-    alone = analysis.requests_needed(USUAL)
-    assert analysis.requests_needed(Analysis(max_quality_drop=0.05)) > alone
-    assert analysis.requests_needed(USUAL, same_model=True) > alone
-    assert analysis.requests_needed(USUAL, candidate_share=0.05) < alone < analysis.requests_needed(USUAL, 0.5)
+    alone = analysis.needed_at_least(USUAL)
+    assert analysis.needed_at_least(Analysis(max_quality_drop=0.05)) > alone
+    assert analysis.needed_at_least(USUAL, same_model=True) > alone
+    assert analysis.needed_at_least(USUAL, candidate_share=0.05) < alone < analysis.needed_at_least(USUAL, 0.5)
 
 
 def test_messages_fit_into_status() -> None:

@@ -253,6 +253,7 @@ class RolloutStatus(ApiModel):
     same_model: Annotated[bool, Field(description="Only the image or settings change.")] = False
     phase: Phase
     step: Annotated[int, Field(description="Index into spec.rollout.steps.")] = 0
+    forced: Annotated[bool, Field(description="A person promoted it: it is judged no more.")] = False
     stage: Annotated[int, Field(description="Counts each change of what share is asked for.")] = 0
     weight: Annotated[int, Field(description="Percent of requests that the candidate answers.")] = 0
     mirror: Annotated[int, Field(description="Percent of the other requests that it gets a copy of.")] = 0
@@ -263,6 +264,9 @@ class RolloutStatus(ApiModel):
     judged_since: Annotated[Time | None, Field(description="When it got its first requests.")] = None
     step_started_at: Annotated[Time | None, Field(description="When all stable pods applied this step.")] = None
     held_since: Annotated[Time | None, Field(description="When `Holding` began.")] = None
+    labels_before: Annotated[
+        list[int] | None, Field(max_length=2, description="Right and all labels of the stable revision before.")
+    ] = None
     counted: Annotated[
         str | None, Field(max_length=65536, description="What pods that are gone had counted; JSON, for the operator.")
     ] = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -49,9 +49,9 @@ class Evidence:
     asked this time is absent."""
 
     stages: Sequence[StageCounts]
-    stable_labels: Labels | None
-    candidate_labels: Labels | None
-    readings: Mapping[str, float | None]
+    stable_labels: Labels | None = None
+    candidate_labels: Labels | None = None
+    readings: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _added(a: Any, b: Any) -> Any:
     return {key: a.get(key, 0) + b.get(key, 0) for key in (*a, *b)} if isinstance(a, dict) else a + b
 
 
-def requests_needed(analysis: Analysis, candidate_share: float = DEFAULT_SHARE, same_model: bool = False) -> int:
+def needed_at_least(analysis: Analysis, candidate_share: float = DEFAULT_SHARE, same_model: bool = False) -> int:
     """How many requests of the candidate it takes at least, before anything was counted.
 
     Labels and compared rows are not in it: nobody knows how many come with a request.
