@@ -288,7 +288,7 @@ def test_manual_waits_for_a_person(lab: Simulation) -> None:
 
 def test_without_enough_requests_copies_come_first(lab: Simulation) -> None:
     stories.canary(maxDuration="20m")(lab)
-    lab.workloads.traffic.splits.requests_per_second = 2.0
+    lab.workloads.traffic.splits.requests_per_second = 3.0
     second_version(lab, 60)
     assert (rollout(lab)["phase"], rollout(lab)["weight"], rollout(lab)["mirror"]) == ("Mirroring", 0, 100)
     lab.advance(900)
