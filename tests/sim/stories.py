@@ -130,6 +130,29 @@ def delete(kind: str, name: str) -> Step:
     return lambda sim: sim.delete(kind, name)
 
 
+def canary(**more: object) -> Step:
+    """Two steps; with the traffic of the simulation each needs about its time."""
+    return edit("InferenceService", "tumours", rollout={"steps": [10, 50], "stepDuration": "30s", **more})
+
+
+def requests_that_fail(version: str, rate: float) -> Step:
+    return lambda sim: sim.workloads.traffic.splits.error_rates.update({version: rate})
+
+
+def no_requests(sim: Simulation) -> None:
+    sim.workloads.traffic.splits.requests_per_second = 0.0
+
+
+def say(word: str) -> Step:
+    """What `kubectl mainspring promote` and `abort` do."""
+
+    def annotate(sim: Simulation) -> None:
+        revision = sim.status("InferenceService", "tumours").get("candidateRevision", "none")
+        sim.annotate("InferenceService", "tumours", **{word: str(revision)})
+
+    return annotate
+
+
 def BEGIN(sim: Simulation) -> None:  # noqa: N802
     """What comes before this belongs to other stories: no kill is tried there."""
 
@@ -169,6 +192,27 @@ STORIES: dict[str, tuple[Step, ...]] = {
         edit("InferenceService", "tumours", server={"requestTimeout": "30s", "maxQueue": 10}),
         second_run,
     ),
+    "a canary is promoted": (canary(), BEGIN, second_run, Wait(200)),
+    "a canary is rolled back": (canary(), requests_that_fail("tumours-v2", 0.2), BEGIN, second_run, Wait(200)),
+    "a canary is superseded": (
+        canary(),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        Wait(200),
+    ),
+    "a candidate that breaks, and one that a person takes": (
+        canary(),
+        serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
+        second_run,
+        Wait(20),
+        no_requests,
+        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        say("promote"),
+        Wait(30),
+    ),
+    "a shadow is promoted": (canary(strategy="Shadow"), BEGIN, second_run, Wait(100)),
     "versions that are not needed go": (
         second_run,
         edit("Model", "tumours", retain=1),

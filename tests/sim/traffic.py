@@ -19,12 +19,14 @@ from mainspring.api.monitoring import (
     ReferencePrediction,
     Snapshot,
 )
+from mainspring.api.splitting import SplitSnapshot
 from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION
 from mainspring.kube import servers
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from tests.sim.clock import EPOCH
 from tests.sim.server import ApiServer
+from tests.sim.splits import Splits
 
 ROWS_PER_SECOND = 10.0
 REFERENCE_ROWS = 2000
@@ -75,6 +77,7 @@ class Traffic:
     scrapes: dict[str, Scrape] = field(default_factory=dict)  # by pod, also of those that are gone
     receivers: dict[str, int] = field(default_factory=dict)  # what webhooks answer, by address; 0: nothing
     inbox: list[Post] = field(default_factory=list)
+    splits: Splits = field(default_factory=Splits)
 
     def change(self, server: ApiServer) -> None:
         self.changed_at = server.clock.seconds
@@ -141,6 +144,11 @@ class SimServers:
 
     async def reference(self, address: str) -> Reference:
         return self._reference(self._pod(address))
+
+    async def split(self, address: str) -> SplitSnapshot:
+        pod = self._pod(address)
+        self._traffic.splits.go_on(self._server)
+        return self._traffic.splits.snapshot(pod)
 
     def _reference(self, pod: Object) -> Reference:
         version = self._version(pod)

@@ -12,6 +12,7 @@ differences; counts of several servers add up, stage by stage.
 
 from __future__ import annotations
 
+import hashlib
 from itertools import accumulate, repeat
 
 from mainspring.api.v1alpha1.common import GROUP, ApiModel
@@ -35,6 +36,11 @@ SECONDS_GROWTH = 1.1
 SECONDS_BOUNDS = tuple(
     accumulate(repeat(SECONDS_GROWTH, 128), lambda bound, growth: bound * growth, initial=SECONDS_FIRST)
 )
+
+
+def digest(content: bytes) -> str:
+    """Of the file: pods say it of what they apply."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 class Split(ApiModel):

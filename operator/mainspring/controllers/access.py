@@ -35,7 +35,7 @@ def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
         Access(GROUP, ("trainingruns",), ("create",)),
         Access(GROUP, tuple(f"{plural}/status" for plural in ours), ("get", "patch")),
         Access("", ("configmaps", "services", "serviceaccounts"), (*READ, *WRITE)),
-        Access("", ("pods",), READ),
+        Access("", ("pods",), (*READ, "patch")),
         Access("", ("events",), ("get", "list", "create", "patch")),
         Access("apps", ("deployments",), (*READ, *WRITE)),
         Access("batch", ("jobs",), (*READ, *WRITE)),

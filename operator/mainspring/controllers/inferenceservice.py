@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from mainspring.api.v1alpha1.common import LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.controllers import reading
 from mainspring.controllers.objectmetrics import COLLECTOR
-from mainspring.kube.client import Api
+from mainspring.controllers.rollouts import RolloutReader
+from mainspring.kube.prometheus import Prometheus
+from mainspring.kube.servers import Servers
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
-from mainspring.plan.inferenceservice import failures, figures, plan, target
-from mainspring.plan.inferenceservice.observed import Observed, Revision
+from mainspring.plan.inferenceservice import builders, failures, figures, plan, situations, target
+from mainspring.plan.inferenceservice.observed import Counts, Observed, Revision
 
 
 class InferenceServiceController:
     kind = "InferenceService"
 
-    def __init__(self, _api: Api, store: Store, settings: Settings) -> None:
+    def __init__(self, store: Store, settings: Settings, asked: Servers, prometheus: Prometheus) -> None:
         self._store = store
         self._settings = settings
+        self._rollouts = RolloutReader(asked, prometheus)
 
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
@@ -43,13 +47,14 @@ class InferenceServiceController:
         obj = self._store.get(key)
         if obj is None:
             COLLECTOR.forget(key)
+            self._rollouts.forget(key)
             return None
         spec = InferenceServiceSpec.model_validate(objects.spec(obj))
         fixed = self._version(key.namespace, spec.model.version)
         model_name = spec.model.name or (objects.spec(fixed).get("model") if fixed is not None else None)
         model = self._store.get(Ref("Model", key.namespace, str(model_name))) if model_name else None
         version = self._version(key.namespace, target.wanted_version(key.name, spec, model))
-        return Observed(
+        observed = Observed(
             object=obj,
             spec=spec,
             settings=self._settings,
@@ -58,7 +63,22 @@ class InferenceServiceController:
             dataset_version=self._dataset_version(version),
             revisions=self._revisions(obj),
             service=self._store.get(Ref("Service", key.namespace, key.name)),
+            candidate_service=self._child(obj, "Service", builders.candidate_name(key.name)),
+            split=self._child(obj, "ConfigMap", builders.split_name(key.name)),
         )
+        return replace(observed, counts=await self._counts(key, observed))
+
+    async def _counts(self, key: Ref, observed: Observed) -> Counts:
+        state = situations.going_on(observed)
+        if state is None:
+            self._rollouts.forget(key)
+            return Counts()
+        stable, candidate = (observed.revisions.get(r) for r in (state.from_revision, state.revision))
+        return await self._rollouts.read(key, observed.spec, state, stable, candidate)
+
+    def _child(self, owner: Object, kind: str, name: str) -> Object | None:
+        found = self._store.get(Ref(kind, objects.namespace(owner), name))
+        return found if found is not None and objects.is_controlled_by(found, owner) else None
 
     def _version(self, namespace: str, name: str | None) -> Object | None:
         return self._store.get(Ref("ModelVersion", namespace, name)) if name else None
@@ -74,7 +94,7 @@ class InferenceServiceController:
         for deployment in self._store.children(obj, "Deployment"):
             revision = objects.labels(deployment).get(LABEL_REVISION, "")
             its_pods = [p for p in pods if objects.labels(p).get(LABEL_REVISION) == revision]
-            found[revision] = Revision(deployment, failures.find_failure(deployment, its_pods))
+            found[revision] = Revision(deployment, failures.find_failure(deployment, its_pods), tuple(its_pods))
         return found
 
     def make_plan(self, observed: Observed, now: datetime) -> Plan:

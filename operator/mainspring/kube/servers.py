@@ -1,4 +1,4 @@
-"""Reading model servers: what their internal port tells, by the contract of `mainspring.api.monitoring`.
+"""Reading model servers: what their internal port tells, by the contracts of `mainspring.api.monitoring` and `splitting`.
 
 ServerError
 ├── Silent        no answer, or one that makes no sense: may be better next time
@@ -12,8 +12,9 @@ from typing import Protocol, TypeVar
 import aiohttp
 from pydantic import ValidationError
 
-from mainspring.api import monitoring
+from mainspring.api import monitoring, splitting
 from mainspring.api.monitoring import Reference, Snapshot
+from mainspring.api.splitting import SplitSnapshot
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.kube import outgoing
 
@@ -43,6 +44,8 @@ class Servers(Protocol):
 
     async def reference(self, address: str) -> Reference: ...
 
+    async def split(self, address: str) -> SplitSnapshot: ...
+
 
 class HttpServers:
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -55,6 +58,10 @@ class HttpServers:
     async def reference(self, address: str) -> Reference:
         """What it is counted against. Raises `ServerError`."""
         return await self._get(address, monitoring.REFERENCE_PATH, Reference)
+
+    async def split(self, address: str) -> SplitSnapshot:
+        """What it does with requests during a rollout, and what came of it. Raises `ServerError`."""
+        return await self._get(address, splitting.SNAPSHOT_PATH, SplitSnapshot)
 
     async def _get(self, address: str, path: str, kind: type[Answer]) -> Answer:
         try:

@@ -155,8 +155,8 @@ def test_a_return_to_a_kept_revision_is_a_rollback() -> None:
     }
     made = make(observe(V1, told, revisions=revisions(OLD, NEW)))
     assert made.status is not None
-    assert made.status["rollouts"][-1]["outcome"] == "RolledBack"
-    assert [e.reason for e in made.events] == ["RolledBack"]
+    assert made.status["rollouts"][-1]["reason"] == "ServedBefore"
+    assert [e.reason for e in made.events] == ["Promoted"]
 
 
 def test_a_kept_revision_is_scaled_up_and_not_made_again() -> None:

@@ -25,7 +25,14 @@ from mainspring.api.v1alpha1.common import (
     duration_between,
     validations,
 )
-from mainspring.api.v1alpha1.rollouts import Outcome, RolloutPolicy, RolloutStatus
+from mainspring.api.v1alpha1.rollouts import (
+    METRICS_MAX,
+    Cause,
+    MetricVerdict,
+    Outcome,
+    RolloutPolicy,
+    RolloutStatus,
+)
 
 
 class ModelRef(ApiModel):
@@ -189,6 +196,21 @@ class Rollout(ApiModel):
     time: Annotated[Time, Field(description="When it ended.")]
 
 
+class HeldBack(ApiModel):
+    """A revision that a rollout did not take; it is not tried again unless a person says so."""
+
+    version: Annotated[VersionName, Field(description="The version.")]
+    revision: Annotated[ShortText, Field(description="Its revision.")]
+    outcome: Outcome
+    cause: Cause
+    reason: Annotated[ShortText, Field(description="Why, in one word.")]
+    message: Annotated[str, Field(max_length=2048, description="Why, with numbers.")]
+    metrics: Annotated[
+        list[MetricVerdict] | None, Field(max_length=METRICS_MAX, description="What it was judged by.")
+    ] = None
+    time: Annotated[Time, Field(description="When.")]
+
+
 class InferenceServiceStatus(StatusBase):
     url: Annotated[str | None, Field(max_length=512, description="Inside the cluster.")] = None
     stable_version: Annotated[VersionName | None, Field(description="The version that answers.")] = None
@@ -200,6 +222,7 @@ class InferenceServiceStatus(StatusBase):
     selector: Annotated[str | None, Field(max_length=512, description="Of the serving pods, for autoscalers.")] = None
     last_failure: Annotated[LastFailure | None, Field(description="What kept a revision from serving.")] = None
     rollout: Annotated[RolloutStatus | None, Field(description="The rollout that is going on.")] = None
+    held_back: Annotated[HeldBack | None, Field(description="What was rolled back, while it is still wanted.")] = None
     rollouts: Annotated[list[Rollout] | None, Field(max_length=10, description="The last ten.")] = None
 
 

@@ -13,6 +13,21 @@ from mainspring.plan.inferenceservice.observed import Failure
 RESTARTS_TOLERATED = 2
 CANNOT_PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 
+# What can heal without another revision: the candidate is waited for, and the message says what for.
+HEALS = frozenset(
+    {
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "QuotaExceeded",
+        "PodSecurityViolation",
+        "PodsRefused",
+        "Unschedulable",
+    }
+)
+
 
 def find_failure(deployment: Object, its_pods: Sequence[Object]) -> Failure | None:
     """The most telling reason; None while everything is well or still starting."""

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mainspring.api.splitting import SplitSnapshot
 from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION, LABEL_REVISION
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.common.settings import Settings
+from mainspring.plan.inferenceservice.analysis import Labels
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Revision:
 
     deployment: Object
     failure: Failure | None = None
+    pods: tuple[Object, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -57,6 +60,19 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What was read for the rollout that goes on."""
+
+    snapshots: Mapping[str, SplitSnapshot] = field(default_factory=dict)  # by stable pod, what it said last
+    silent: frozenset[str] = frozenset()  # pods that did not answer this time
+    gone: tuple[SplitSnapshot, ...] = ()  # last words of processes that are no more
+    unsuitable: str = ""  # why the stable pods cannot split at all
+    stable_labels: Labels | None = None
+    candidate_labels: Labels | None = None
+    readings: Mapping[str, float | None] = field(default_factory=dict)  # by query; None: no data
+
+
+@dataclass(frozen=True)
 class Observed:
     object: Object
     spec: InferenceServiceSpec
@@ -66,3 +82,6 @@ class Observed:
     dataset_version: Object | None = None  # what it learned from
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     service: Object | None = None
+    candidate_service: Object | None = None
+    split: Object | None = None  # the ConfigMap
+    counts: Counts = Counts()

@@ -63,6 +63,7 @@
     - get
     - list
     - watch
+    - patch
 - apiGroups:
     - ''
   resources:
