@@ -257,6 +257,16 @@ STORIES: dict[str, tuple[Step, ...]] = {
         serving("tumours-v2", None),
         lambda sim: sim.apply(builders.service(replicas=2)),
     ),
+    "a canary decides who is champion": (canary(), proven(), BEGIN, second_run, Wait(200)),
+    "a canary rejects a version, and the next one is promoted": (
+        canary(),
+        proven(),
+        requests_that_fail("tumours-v2", 0.2),
+        BEGIN,
+        second_run,
+        third_run,
+        Wait(300),
+    ),
     "data that is not needed goes": (edit("Dataset", "tumours", retain=1), new_data, third_data),
     "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),
 }

@@ -12,7 +12,7 @@ from mainspring.plan.common.objects import Ref
 from tests import builders
 from tests.sim import stories
 from tests.sim.simulation import NAMESPACE, Simulation
-from tests.sim.workloads import HANGS, Ends
+from tests.sim.workloads import HANGS, Ends, Waits
 
 BROKEN = Ends(3, "ModelNotLoadable", "the file has an unknown type")
 DAY = 24 * 3600
@@ -162,6 +162,41 @@ def test_what_the_rollout_says_is_final(lab: Simulation, outcome: str) -> None:
     assert asked(lab) == {"tumours-v1"}
     let_it_serve(lab, "tumours-v2")
     assert champion(lab) == "tumours-v1"
+
+
+def test_a_canary_decides_and_the_others_follow_its_word(lab: Simulation) -> None:
+    stories.canary()(lab)
+    second_version(lab)
+    lab.advance(20)
+    rollout = lab.status("InferenceService", "tumours")["rollout"]
+    assert (rollout["version"], rollout["weight"], rollout["cause"]) == ("tumours-v2", 10, "Candidate")
+    assert (champion(lab), asked(lab, "other")) == ("tumours-v1", {"tumours-v1"})
+    lab.advance(200)
+    assert champion(lab) == served(lab) == served(lab, "other") == "tumours-v2"
+    assert lab.status("Model", "tumours")["lastProvingSeconds"] >= 60, "two steps of 30 s"
+
+
+def test_a_canary_that_fails_requests_rejects_its_version_with_the_numbers(lab: Simulation) -> None:
+    stories.canary()(lab)
+    stories.requests_that_fail("tumours-v2", 0.2)(lab)
+    second_version(lab)
+    lab.advance(120)
+    assert (champion(lab), proving(lab), rejected(lab, "tumours-v2")) == ("tumours-v1", "", "RolledBack")
+    told = lab.message("ModelVersion", "tumours-v2", "RolledOut")
+    assert told.startswith("InferenceService tumours: ErrorRate: ")
+    assert asked(lab) == asked(lab, "other") == {"tumours-v1"}
+    assert lab.condition("InferenceService", "tumours") == ("True", "Serving")
+    assert "heldBack" not in lab.status("InferenceService", "tumours")
+
+
+def test_a_candidate_whose_image_cannot_be_pulled_waits_and_is_not_rejected(lab: Simulation) -> None:
+    serving(lab, "tumours-v2", Waits("ImagePullBackOff", "no such image"))
+    second_version(lab)
+    lab.advance(3600)
+    assert (proving(lab), rejected(lab, "tumours-v2")) == ("tumours-v2", "")
+    assert lab.condition("InferenceService", "tumours", "Stalled") == ("True", "ImagePullBackOff")
+    let_it_serve(lab, "tumours-v2")
+    assert champion(lab) == "tumours-v2"
 
 
 def test_a_superseded_rollout_is_no_verdict(lab: Simulation) -> None:
