@@ -189,12 +189,27 @@ def test_a_canary_that_fails_requests_rejects_its_version_with_the_numbers(lab: 
     assert "heldBack" not in lab.status("InferenceService", "tumours")
 
 
-def test_a_candidate_whose_image_cannot_be_pulled_waits_and_is_not_rejected(lab: Simulation) -> None:
-    serving(lab, "tumours-v2", Waits("ImagePullBackOff", "no such image"))
+@pytest.mark.parametrize(
+    "trouble",
+    [Waits("ImagePullBackOff", "no such image"), Ends(1, "ArtifactStoreUnavailable", "s3://x does not answer")],
+    ids=lambda trouble: trouble.reason,
+)
+@pytest.mark.parametrize("policy", [None, {"steps": [10, 50], "stepDuration": "30s"}], ids=["Immediate", "Canary"])
+def test_what_waiting_mends_rejects_nobody(lab: Simulation, trouble: Waits | Ends, policy: Any) -> None:
+    lab.edit("InferenceService", "tumours", rollout=policy)
+    serving(lab, "tumours-v2", trouble)
     second_version(lab)
     lab.advance(3600)
     assert (proving(lab), rejected(lab, "tumours-v2")) == ("tumours-v2", "")
-    assert lab.condition("InferenceService", "tumours", "Stalled") == ("True", "ImagePullBackOff")
+    assert lab.condition("InferenceService", "tumours", "Stalled") == ("True", trouble.reason)
+    serving(lab, "tumours-v2", None)
+    lab.advance(300)
+    assert champion(lab) == "tumours-v2"
+
+
+def test_a_candidate_that_came_up_in_the_end_is_promoted(lab: Simulation) -> None:
+    half_way(lab)
+    lab.advance(3600)
     let_it_serve(lab, "tumours-v2")
     assert champion(lab) == "tumours-v2"
 
@@ -294,14 +309,21 @@ def test_a_service_that_is_deleted_in_the_middle_is_waited_for(lab: Simulation) 
     assert lab.condition("ModelVersion", "tumours-v2", "RolledOut") == ("True", "Promoted")
 
 
-def test_a_service_that_is_stopped_in_the_middle_goes_on_when_it_is_started(lab: Simulation) -> None:
+@pytest.mark.parametrize(
+    ("stopped", "started"), [({"stop": True}, {"stop": False}), ({"replicas": 0}, {"replicas": 2})]
+)
+def test_a_service_that_is_stopped_in_the_middle_goes_on_when_it_is_started(
+    lab: Simulation, stopped: dict[str, Any], started: dict[str, Any]
+) -> None:
     half_way(lab)
-    lab.edit("InferenceService", "tumours", stop=True)
+    lab.edit("InferenceService", "tumours", **stopped)
     lab.advance(2 * DAY)
     assert lab.condition("Model", "tumours") == ("True", "ProvingServiceStopped")
     assert (champion(lab), proving(lab), rejected(lab, "tumours-v2")) == ("tumours-v1", "", "")
+    lab.edit("InferenceService", "tumours", **started)
+    lab.settle()
+    assert (champion(lab), proving(lab)) == ("tumours-v1", "tumours-v2"), "without pods nothing was proved"
     serving(lab, "tumours-v2", None)
-    lab.edit("InferenceService", "tumours", stop=False)
     lab.settle()
     assert champion(lab) == served(lab) == "tumours-v2"
 

@@ -256,6 +256,7 @@ def test_what_was_promoted_waits_for_gates_that_changed_meanwhile_and_no_deadlin
             "follows Model tumours by alias x",
         ),
         (service(stop=True), "Ready", "ProvingServiceStopped", "wait until its spec.stop is false"),
+        (service(replicas=0), "Ready", "ProvingServiceStopped", "its spec.replicas is not 0"),
     ],
 )
 @pytest.mark.parametrize("before", [None, SENT])

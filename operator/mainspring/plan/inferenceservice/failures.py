@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mainspring.api import contract
 from mainspring.plan.common import jobs, objects, refusals
 from mainspring.plan.common.objects import Object
 from mainspring.plan.inferenceservice.observed import Failure
@@ -25,6 +26,10 @@ HEALS = frozenset(
         "PodSecurityViolation",
         "PodsRefused",
         "Unschedulable",
+        "ArtifactStoreUnavailable",
+        "PortUnavailable",
+        "VerificationKeyInvalid",
+        *contract.SIGNATURE_REASONS,  # the version is verified again: if it is not signed, nobody wants it any more
     }
 )
 

@@ -128,8 +128,8 @@ def obstacle(observed: Observed) -> Verdict | None:
     if not records.follows(what, model):
         text = f"InferenceService {name} (spec.promotion.provenBy) cannot prove versions of this Model, since it {_goes_where(what)}: set its spec.model to {{name: {model}}}, or name another service"
         return conditions.stalled("ProvingServiceDoesNotFollow", text)
-    if objects.spec(service).get("stop"):
-        text = f"InferenceService {name} (spec.promotion.provenBy) is stopped: candidates wait until its spec.stop is false"
+    if objects.spec(service).get("stop") or objects.spec(service).get("replicas") == 0:
+        text = f"InferenceService {name} (spec.promotion.provenBy) is stopped: candidates wait until its spec.stop is false and its spec.replicas is not 0"
         return conditions.ready("ProvingServiceStopped", text)
     return None
 
