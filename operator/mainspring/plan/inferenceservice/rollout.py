@@ -99,7 +99,7 @@ def _waits_for(course: Course) -> str:
             return f"too little to judge by ({course.missing}); kubectl mainspring promote or abort decides"
         case Phase.PROMOTING:
             return f"it is taken: {course.ready} of {course.situation.size} pods ready"
-    told = _not_applied(course) or course.missing
+    told = _not_applied(course) or course.situation.observed.counts.prometheus_problem or course.missing
     if state.phase is Phase.MIRRORING:
         return f"copies of {state.mirror} % of requests; {told}"
     steps = len(course.policy.steps)
