@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mainspring.api.v1alpha1 import BY_KIND
 from tests import builders
 from tests.sim.simulation import Simulation, Snapshot
-from tests.sim.workloads import HANGS, Ends
+from tests.sim.workloads import HANGS, Ends, Hangs
 
 Step = Callable[[Simulation], None]
 
@@ -108,8 +108,18 @@ def pin(version: str | None) -> Step:
     return lambda sim: sim.edit("Model", "tumours", aliases={"champion": version} if version else None)
 
 
-def serving(version: str, behaviour: Ends | None) -> Step:
+def serving(version: str, behaviour: Ends | Hangs | None) -> Step:
     return lambda sim: sim.workloads.rule(f"serve-{version}", behaviour)
+
+
+def proven(deadline: str = "24h") -> Step:
+    """From here on the service decides who becomes champion."""
+    promotion = {"provenBy": "tumours", "candidateDeadline": deadline}
+    return lambda sim: sim.edit("Model", "tumours", promotion=promotion)
+
+
+def third_run(sim: Simulation) -> None:
+    sim.apply(builders.run("forest-3", seed=3))
 
 
 def edit(kind: str, name: str, **spec: object) -> Step:
@@ -207,7 +217,55 @@ STORIES: dict[str, tuple[Step, ...]] = {
         second_run,
         edit("Model", "tumours", retain=1),
         BEGIN,
-        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        third_run,
+    ),
+    "a version is proved by the service, and others follow": (
+        proven(),
+        lambda sim: sim.apply(builders.service("other")),
+        BEGIN,
+        second_run,
+    ),
+    "a version is rejected by the service, and the next one is not": (
+        proven(),
+        serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
+        BEGIN,
+        second_run,
+        third_run,
+    ),
+    "the service comes to no verdict, and a newer version waits": (
+        proven("60s"),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        third_run,
+        Wait(90),
+    ),
+    "a pin while a version is being proved": (
+        proven(),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        pin("tumours-v1"),
+        pin(None),
+    ),
+    "the service that proves is deleted and comes back": (
+        proven(),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        delete("InferenceService", "tumours"),
+        serving("tumours-v2", None),
+        lambda sim: sim.apply(builders.service(replicas=2)),
+    ),
+    "a canary decides who is champion": (canary(), proven(), BEGIN, second_run, Wait(200)),
+    "a canary rejects a version, and the next one is promoted": (
+        canary(),
+        proven(),
+        requests_that_fail("tumours-v2", 0.2),
+        BEGIN,
+        second_run,
+        third_run,
+        Wait(300),
     ),
     "data that is not needed goes": (edit("Dataset", "tumours", retain=1), new_data, third_data),
     "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),

@@ -53,7 +53,7 @@ class InferenceServiceController:
         fixed = self._version(key.namespace, spec.model.version)
         model_name = spec.model.name or (objects.spec(fixed).get("model") if fixed is not None else None)
         model = self._store.get(Ref("Model", key.namespace, str(model_name))) if model_name else None
-        version = self._version(key.namespace, target.wanted_version(spec, model))
+        version = self._version(key.namespace, target.wanted_version(key.name, spec, model))
         observed = Observed(
             object=obj,
             spec=spec,

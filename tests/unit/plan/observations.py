@@ -14,9 +14,9 @@ from mainspring.api.v1alpha1.datasetversion import CheckResult, SplitCounts
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
-from mainspring.api.v1alpha1.rollouts import Cause, Judgement, Phase, RolloutStatus, Strategy
+from mainspring.api.v1alpha1.rollouts import Cause, Judgement, Outcome, Phase, RolloutStatus, Strategy
 from mainspring.api.v1alpha1.trainingrun import MetricValue, TrainingRunSpec
-from mainspring.plan.common import gates, objects
+from mainspring.plan.common import gates, objects, proving
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.dataset import builders as dataset_builders
 from mainspring.plan.dataset import observed as dataset_observed
@@ -186,6 +186,15 @@ def _trained() -> contract.TrainReport:
 # ---- Model
 
 SIGNATURES = st.sampled_from([None, None, {"publicKeySecret": "model-signing"}])
+RECORDS = st.sampled_from(
+    [
+        "",
+        "",
+        proving.Record("first", builders.at(-5)).to_json(),
+        proving.Record("first", builders.at(-5), "RolledBack", "too slow").to_json(),
+        "damaged",
+    ]
+)
 VERIFIED = st.sampled_from(["", gates.Signature("model-signing", "5" * 64).to_json(), "damaged"])
 
 
@@ -202,6 +211,7 @@ def _any_version(draw: Draw, number: int) -> dict[str, Any]:
         rejected=draw(st.sampled_from(["", "", "RolledBackByPin"])),
         created=builders.at(number - 60),
         signature=draw(VERIFIED),
+        proving=draw(RECORDS),
     )
 
 
@@ -213,20 +223,45 @@ def models(draw: Draw) -> model_observed.Observed:
         aliases=draw(
             st.sampled_from([None, {"champion": n} if (n := draw(st.sampled_from([*names, "tumours-v9"]))) else None])
         ),
-        promotion={"mode": draw(st.sampled_from(["Automatic", "Manual"]))},
+        promotion=present(
+            mode=draw(st.sampled_from(["Automatic", "Automatic", "Manual"])),
+            provenBy=draw(st.sampled_from([None, "first", "first", "other"])),
+            candidateDeadline=draw(st.sampled_from(["1m", "24h"])),
+        ),
         retain=draw(st.sampled_from([1, 20])),
         verification=draw(SIGNATURES),
     )
     champion = draw(st.sampled_from([None, *names, "tumours-v9"]))
-    obj = builders.stored(builders.model(**spec), present(champion=champion) or None)
+    sent = {"version": draw(st.sampled_from([*names, "tumours-v9"])), "service": "first", "since": builders.at(-5)}
+    told = present(champion=champion, proving=draw(st.sampled_from([None, sent, sent])))
+    obj = builders.stored(builders.model(**spec), told or None)
     return model_observed.Observed(
         object=obj,
         spec=ModelSpec.model_validate(objects.spec(obj)),
         settings=draw(SETTINGS),
         versions=versions,
         unregistered=tuple(_unregistered(n) for n in range(draw(st.integers(0, 2)))),
+        prover=draw(provers(names)),
         served=frozenset(draw(st.sets(st.sampled_from(["tumours-v1", "tumours-v2"])))),
     )
+
+
+@st.composite
+def provers(draw: Draw, names: list[str]) -> dict[str, Any] | None:
+    """The service that proves candidates, with any verdicts on them."""
+    version = draw(st.sampled_from([None, *names, "tumours-v9"]))
+    if version is None:
+        return None
+    verdict = {
+        "version": version,
+        "revision": "a",
+        "outcome": draw(st.sampled_from([*Outcome])),
+        "time": builders.at(-1),
+    }
+    where = draw(st.sampled_from([{"name": "tumours"}, {"name": "tumours"}, {"name": "x"}, {"version": "tumours-v1"}]))
+    stop = draw(st.sampled_from([False, False, True]))
+    status = {"stableVersion": draw(st.sampled_from(["", version])), "rollouts": draw(st.sampled_from([[], [verdict]]))}
+    return builders.stored(builders.service("first", model=where, stop=stop), {k: v for k, v in status.items() if v})
 
 
 def _unregistered(number: int) -> dict[str, Any]:

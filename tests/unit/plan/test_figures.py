@@ -132,7 +132,16 @@ def test_a_model_tells_how_its_champion_changed() -> None:
         (model_figures.FAILURES, ()): 0.5,
         (model_figures.VERSIONS, ()): 2,
         (model_figures.REJECTED, ()): 0,
+        (model_figures.REFUSED, ()): 0,
     }
+
+
+def test_a_model_tells_what_is_being_proved_and_how_long_that_took() -> None:
+    going = {"version": "tumours-v3", "service": "first", "since": builders.at(0)}
+    found = of_model({"proving": going, "rejectedByRollout": 2, "lastProvingSeconds": 90})
+    assert found[model_figures.REFUSED, ()] == 2
+    assert found[model_figures.PROVING_TIME, ()] == 90
+    assert found[model_figures.PROVING_SINCE, ("first", "tumours-v3")] == builders.NOW.timestamp()
 
 
 def test_a_model_without_a_champion_has_counters_at_zero() -> None:
@@ -143,6 +152,7 @@ def test_a_model_without_a_champion_has_counters_at_zero() -> None:
             model_figures.ROLLBACKS,
             model_figures.VERSIONS,
             model_figures.REJECTED,
+            model_figures.REFUSED,
         )
     }
 

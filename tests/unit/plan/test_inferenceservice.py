@@ -275,11 +275,14 @@ def test_a_deleted_service_is_left_alone() -> None:
 )
 def test_which_version_is_wanted(reference: dict[str, str], status: dict[str, Any], wanted: str) -> None:
     spec = InferenceServiceSpec.model_validate({"model": reference})
-    assert target.wanted_version(spec, builders.stored(builders.model(), status)) == wanted
+    assert target.wanted_version("tumours", spec, builders.stored(builders.model(), status)) == wanted
 
 
 def test_a_fixed_version_needs_no_model() -> None:
-    assert target.wanted_version(InferenceServiceSpec.model_validate({"model": {"version": "a-v1"}}), None) == "a-v1"
+    assert (
+        target.wanted_version("tumours", InferenceServiceSpec.model_validate({"model": {"version": "a-v1"}}), None)
+        == "a-v1"
+    )
 
 
 UNVERIFIED = builders.model_version(1)

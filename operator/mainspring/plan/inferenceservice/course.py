@@ -18,7 +18,7 @@ from mainspring.api.v1alpha1.rollouts import (
     Strategy,
 )
 from mainspring.plan.common import objects
-from mainspring.plan.inferenceservice import analysis, builders, evidence, situations, splits
+from mainspring.plan.inferenceservice import analysis, builders, evidence, situations, splits, target
 from mainspring.plan.inferenceservice.observed import Failure, Revision
 from mainspring.plan.inferenceservice.situations import Situation
 
@@ -186,8 +186,7 @@ def split_by(situation: Situation) -> SplitBy:
 
 def _cause(situation: Situation) -> Cause:
     observed = situation.observed
-    proving = objects.status(observed.model or {}).get("proving") or {}
-    if observed.version is not None and proving.get("version") == objects.name(observed.version):
+    if target.proven_version(situation.name, observed.spec, observed.model):
         return Cause.CANDIDATE
     return Cause.SPEC if situations.caused_by_spec(situation) else Cause.CHAMPION
 

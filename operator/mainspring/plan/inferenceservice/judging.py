@@ -6,23 +6,8 @@ from dataclasses import dataclass
 
 from mainspring.api.v1alpha1.common import ANNOTATION_ABORT
 from mainspring.api.v1alpha1.rollouts import Judgement, OnInconclusive, Outcome, Phase, SplitBy
-from mainspring.plan.inferenceservice import analysis, evidence
+from mainspring.plan.inferenceservice import analysis, evidence, failures
 from mainspring.plan.inferenceservice.course import JUDGED, Course
-
-# What can heal without another revision: the candidate is waited for, and the message says what for.
-HEALS = frozenset(
-    {
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "QuotaExceeded",
-        "PodSecurityViolation",
-        "PodsRefused",
-        "Unschedulable",
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -53,7 +38,7 @@ def find_end(course: Course) -> End | None:
     state = course.state
     if course.situation.asked(ANNOTATION_ABORT):
         return End(Outcome.ABORTED, "Aborted", "a person aborted it")
-    if course.failure is not None and course.failure.reason not in HEALS:
+    if course.failure is not None and course.failure.reason not in failures.HEALS:
         outcome = Outcome.FAILED if state.phase is Phase.STARTING else Outcome.ROLLED_BACK
         return End(outcome, course.failure.reason, course.failure.message)
     if state.forced:

@@ -14,7 +14,7 @@ from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest, Ref
 from mainspring.plan.common.plan import Event, Patch, Plan
-from mainspring.plan.inferenceservice import builders, splits
+from mainspring.plan.inferenceservice import builders, failures, splits
 from mainspring.plan.inferenceservice.observed import Failure, Observed, Revision
 
 ROLLOUTS_MAX = 10
@@ -128,9 +128,9 @@ def is_news(situation: Situation, revision: str, failure: Failure) -> bool:
 
 
 def failure_facts(situation: Situation, version: str, revision: str, failure: Failure) -> dict[str, Any]:
-    """Told once for each revision and reason."""
+    """Told once for each revision and reason. A rollout has failed when no waiting mends it."""
     facts: dict[str, Any] = {"lastFailure": last_failure(situation, version, revision, failure)}
-    if is_news(situation, revision, failure) and situation.stable is not None:
+    if is_news(situation, revision, failure) and failure.reason not in failures.HEALS:
         facts["rollouts"] = ended(situation, version, revision, Outcome.FAILED, failure.reason)
     return facts
 
