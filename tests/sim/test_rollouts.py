@@ -361,7 +361,26 @@ def test_pods_that_were_never_told_of_a_split_are_left_alone(lab: Simulation) ->
     assert not [p for p in lab.server.select("Pod") if "mainspring.dev/split" in objects.annotations_of(p)]
 
 
-def test_servers_that_cannot_split_are_told(lab: Simulation) -> None:
+def test_servers_that_cannot_split_leave_it_to_the_number_of_pods(lab: Simulation) -> None:
+    """An image of the user's own, or one of a release before: nobody counts, so the steps are held by time alone."""
+    lab.edit(*SERVICE, replicas=4)
     lab.workloads.traffic.foreign = True
+    lab.settle()
+    second_version(lab, 10)
+    assert (rollout(lab)["splitBy"], rollout(lab)["weight"]) == ("Pods", 10)
+    assert LABEL_REVISION not in lab.get("Service", "tumours")["spec"]["selector"]
+    assert sizes(lab) == {"tumours-v1": 4, "tumours-v2": 1}
+    lab.advance(31)
+    assert sizes(lab) == {"tumours-v1": 4, "tumours-v2": 4}
+    lab.advance(60)
+    assert selected(lab) == "tumours-v2"
+    assert outcomes(lab)[-1] == ("tumours-v2", "Promoted")
+
+
+def test_steps_may_change_in_the_middle(lab: Simulation) -> None:
     second_version(lab, 60)
-    assert "cannot split" in rollout(lab)["message"]
+    assert rollout(lab)["step"] == 1
+    lab.edit(*SERVICE, rollout={"steps": [10], "stepDuration": "30s"})
+    lab.settle()
+    lab.advance(100)
+    assert outcomes(lab)[-1] == ("tumours-v2", "Promoted")

@@ -8,11 +8,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mainspring.api import contract
+from mainspring.api.splitting import ArmCounts, SplitSnapshot, StageCounts
 from mainspring.api.v1alpha1.dataset import DatasetSpec
 from mainspring.api.v1alpha1.datasetversion import CheckResult, SplitCounts
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
+from mainspring.api.v1alpha1.rollouts import Cause, Judgement, Phase, RolloutStatus, Strategy
 from mainspring.api.v1alpha1.trainingrun import MetricValue, TrainingRunSpec
 from mainspring.plan.common import gates, objects
 from mainspring.plan.common.jobs import JobState
@@ -22,6 +24,7 @@ from mainspring.plan.dataset import trigger
 from mainspring.plan.datasetversion import observed as datasetversion_observed
 from mainspring.plan.inferenceservice import builders as service_builders
 from mainspring.plan.inferenceservice import observed as service_observed
+from mainspring.plan.inferenceservice import splits
 from mainspring.plan.model import observed as model_observed
 from mainspring.plan.modelversion import builders as version_builders
 from mainspring.plan.modelversion import observed as version_observed
@@ -38,6 +41,18 @@ TEMPLATES = st.sampled_from(
         {"env": [{"name": "A", "value": "1"}], "serviceAccountName": "mine", "nodeSelector": {"disk": "fast"}},
         {"volumes": [{"name": "v", "emptyDir": {}}], "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
     ]
+)
+ROLLOUTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "strategy": st.sampled_from(["Canary", "Shadow", "BlueGreen", "Immediate"]),
+        "steps": st.sampled_from([[5], [0, 50], [5, 25, 50]]),
+        "manual": st.booleans(),
+        "onInconclusive": st.sampled_from(["Hold", "Promote", "Rollback"]),
+        "maxDuration": st.sampled_from(["10s", "1h"]),
+        "match": st.just({"headers": {"X-Cohort": "beta"}}),
+        "stickyBy": st.sampled_from([{"header": "x-user"}, {"cookie": "uid"}]),
+    },
 )
 SETTINGS = st.sampled_from(
     [
@@ -259,6 +274,7 @@ def services(draw: Draw) -> service_observed.Observed:
         stop=draw(st.booleans()),
         podTemplate=draw(TEMPLATES),
         expose=draw(st.sampled_from([None, {"from": [{"podSelector": {}}]}])),
+        rollout=draw(st.none() | ROLLOUTS),
     )
     obj = builders.stored(builders.service(draw(NAMES), **spec))
     observed = service_observed.Observed(
@@ -272,16 +288,62 @@ def services(draw: Draw) -> service_observed.Observed:
     told = present(
         stableRevision=draw(st.sampled_from([None, "gone", *(r.hash for r in found)])),
         conditions=draw(st.sampled_from([None, [builders.condition("Ready", "True", "Serving")]])),
+        rollout=_rollout(draw, found) if found and draw(st.booleans()) else None,
     )
+    told_object = {**obj, "status": told}
+    if found and draw(st.booleans()):
+        notes = {f"mainspring.dev/{draw(st.sampled_from(['promote', 'abort']))}": draw(st.sampled_from(found)).hash}
+        told_object["metadata"] = {**obj["metadata"], "annotations": notes}
+    observed = replace(observed, object=told_object)
     return replace(
         observed,
-        object={**obj, "status": told},
+        split=builders.stored_child(splits.build_config_map(observed, None)) if draw(st.booleans()) else None,
+        candidate_service=builders.stored_child(splits.build_candidate_service(observed, "gone"))
+        if draw(st.booleans())
+        else None,
+        counts=_counts(draw, found),
         model=builders.stored(
             builders.model(**present(verification=draw(SIGNATURES))), present(champion=wanted) or None
         ),
         revisions={r.hash: r for r in found},
         service=draw(st.sampled_from([None, *(service_builders.build_service(observed, r.hash) for r in found)])),
     )
+
+
+def _rollout(draw: Draw, found: list[service_observed.Revision]) -> dict[str, Any]:
+    """Anything that may go on between two of them, or be left over from others."""
+    candidate, stable = draw(st.sampled_from(found)), draw(st.sampled_from(found))
+    phase = draw(st.sampled_from(list(Phase)))
+    state = RolloutStatus(
+        version=candidate.version,
+        revision=candidate.hash,
+        from_version=stable.version,
+        from_revision=stable.hash,
+        strategy=draw(st.sampled_from(list(Strategy))),
+        cause=draw(st.sampled_from(list(Cause))),
+        phase=phase,
+        step=draw(st.integers(0, 1)),
+        stage=draw(st.integers(0, 3)),
+        weight=draw(st.sampled_from([0, 5, 50])),
+        mirror=draw(st.sampled_from([0, 20, 100])),
+        verdict=draw(st.sampled_from(list(Judgement))),
+        forced=phase is Phase.PROMOTING and draw(st.booleans()),
+        started_at=builders.at(-10),
+        judged_since=draw(st.sampled_from([None, builders.at(-9)])),
+        step_started_at=draw(st.sampled_from([None, builders.at(-8)])),
+        held_since=builders.at(-5) if phase is Phase.HOLDING else None,
+    )
+    return state.to_dict()
+
+
+def _counts(draw: Draw, found: list[service_observed.Revision]) -> service_observed.Counts:
+    requests, errors = draw(st.integers(0, 5000)), draw(st.integers(0, 100))
+    arm = ArmCounts(requests=requests, errors=min(errors, requests), seconds={30: requests})
+    stages = [StageCounts(stage=n, stable=arm, candidate=arm) for n in range(draw(st.integers(0, 3)))]
+    rollouts = [f"{r.hash}-{builders.at(-10)}" for r in found] or [""]
+    said = SplitSnapshot(revision="r", epoch="e", rollout=draw(st.sampled_from(rollouts)), stages=stages)
+    gone = said.model_copy(update={"epoch": "before"})
+    return service_observed.Counts({"pod": said}, gone=draw(st.sampled_from([(), (gone,)])))
 
 
 def _revision(draw: Draw, observed: service_observed.Observed, version: dict[str, Any]) -> service_observed.Revision:

@@ -235,6 +235,14 @@ class Phase(StrEnum):
     PROMOTING = "Promoting"  # its pods come to full size, then it is the stable revision
 
 
+class SplitBy(StrEnum):
+    """Who gives the candidate its share of requests."""
+
+    SERVERS = "Servers"  # the stable pods: exact, and they answer what it fails to
+    GATEWAY = "Gateway"  # the HTTPRoute: for servers that are not ours
+    PODS = "Pods"  # one Service over the pods of both: as near as whole pods come to the weight
+
+
 class Cause(StrEnum):
     SPEC = "Spec"
     CHAMPION = "Champion"
@@ -250,6 +258,7 @@ class RolloutStatus(ApiModel):
     from_revision: Annotated[ShortText, Field(description="Its revision.")]
     strategy: Strategy
     cause: Cause
+    split_by: Annotated[SplitBy, Field(description="Who gives it its share of requests.")] = SplitBy.SERVERS
     same_model: Annotated[bool, Field(description="Only the image or settings change.")] = False
     phase: Phase
     step: Annotated[int, Field(description="Index into spec.rollout.steps.")] = 0

@@ -10,7 +10,13 @@ import json
 
 from mainspring.api.contract import PUBLIC_KEY, PayloadLogSettings, ServerEnv, as_json
 from mainspring.api.splitting import SPLIT_DIR
-from mainspring.api.v1alpha1.common import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_REVISION, LABEL_SERVICE
+from mainspring.api.v1alpha1.common import (
+    LABEL_COMPONENT,
+    LABEL_MODEL,
+    LABEL_MODEL_VERSION,
+    LABEL_REVISION,
+    LABEL_SERVICE,
+)
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
 from mainspring.plan.common import objects, payloads, pods
@@ -22,6 +28,7 @@ PORT = 8080
 INTERNAL_PORT = 8081
 REVISION_LETTERS = 8
 SPLIT_VOLUME = "split"
+COMPONENT = "serve"
 # What the usual configuration of a Prometheus without its operator looks for.
 SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(INTERNAL_PORT), "prometheus.io/path": "/metrics"}
 
@@ -65,7 +72,7 @@ def candidate_name(service: str) -> str:
 
 def service_labels(observed: Observed) -> dict[str, str]:
     name = objects.name(observed.object)
-    return pods.standard_labels("serve", name, {LABEL_SERVICE: name})
+    return pods.standard_labels(COMPONENT, name, {LABEL_SERVICE: name})
 
 
 def revision_labels(observed: Observed, version: Object, revision: str) -> dict[str, str]:
@@ -221,11 +228,13 @@ def _probe(path: str, period: int, failures: int) -> Manifest:
     }
 
 
-def build_service(observed: Observed, revision: str) -> Manifest:
-    """Selects one revision; switching it is the promotion."""
+def build_service(observed: Observed, revision: str | None) -> Manifest:
+    """Selects one revision, or the pods of all; switching it is the promotion."""
     name = objects.name(observed.object)
+    # A selector of all pods has a label of its own: what is only left out would not be seen as a change.
+    which = {LABEL_REVISION: revision} if revision else {LABEL_COMPONENT: COMPONENT}
     spec = {
-        "selector": {LABEL_SERVICE: name, LABEL_REVISION: revision},
+        "selector": {LABEL_SERVICE: name, **which},
         "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
     }
     return pods.child(observed.object, "v1", "Service", name, service_labels(observed), spec=spec)

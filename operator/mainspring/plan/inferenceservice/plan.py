@@ -14,7 +14,7 @@ from mainspring.api.v1alpha1.rollouts import Cause, Strategy
 from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.plan import NOTHING, Plan
-from mainspring.plan.inferenceservice import builders, rollout, situations, splits, target
+from mainspring.plan.inferenceservice import builders, rollout, situations, target
 from mainspring.plan.inferenceservice.observed import Failure, Observed
 from mainspring.plan.inferenceservice.situations import Situation
 
@@ -49,7 +49,7 @@ def _at_once(situation: Situation) -> bool:
         return False
     if situation.asked(ANNOTATION_PROMOTE) or situations.served_before(situation, situation.wanted):
         return True
-    return stable.ready == 0 or not splits.can_split(stable)
+    return stable.ready == 0
 
 
 def _replace(situation: Situation) -> Plan:

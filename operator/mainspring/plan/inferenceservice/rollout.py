@@ -24,6 +24,7 @@ from mainspring.api.v1alpha1.rollouts import (
     Phase,
     RolloutPolicy,
     RolloutStatus,
+    SplitBy,
     Strategy,
 )
 from mainspring.plan.common import conditions, objects
@@ -92,10 +93,19 @@ def _begun(situation: Situation, policy: RolloutPolicy) -> RolloutStatus:
         from_revision=stable.hash,
         strategy=policy.strategy,
         cause=_cause(situation),
+        split_by=_split_by(situation),
         same_model=stable.version == objects.name(version),
         phase=Phase.STARTING,
         started_at=objects.format_time(situation.now),
     )
+
+
+def _split_by(situation: Situation) -> SplitBy:
+    stable = situation.stable
+    assert stable is not None
+    if splits.can_split(stable) and not situation.observed.counts.unsuitable:
+        return SplitBy.SERVERS
+    return SplitBy.PODS
 
 
 def _cause(situation: Situation) -> Cause:
@@ -114,6 +124,9 @@ def _judge(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) ->
         return state
     state = evidence.remember_labels(state, counts)
     found = analysis.judge(policy.analysis, evidence.gather(state, counts), state.metrics or (), state.same_model)
+    if state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know
+        asked = {query.name for query in policy.analysis.queries or ()}
+        found = tuple(metric for metric in found if metric.name in asked)
     return state.model_copy(update={"metrics": list(found) or None, "verdict": analysis.overall(found)})
 
 
@@ -182,7 +195,7 @@ def _next(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> 
     if _is_inconclusive(policy, state, situation.now):
         return _undecided(situation, policy, state)
     match state.phase:
-        case Phase.STARTING if _has(situation, _first_share(policy)):
+        case Phase.STARTING if _has(situation, state, _first_share(policy)):
             return _first(situation, policy, state)
         case Phase.MIRRORING if _mirrored_enough(situation, policy, state):
             return _after_mirroring(situation, policy, state)
@@ -204,7 +217,9 @@ def _waits_for_pods(situation: Situation, state: RolloutStatus) -> list[str]:
     """Stable pods that answer requests and do not apply the split yet."""
     stable, said = situation.stable, situation.observed.counts.snapshots
     assert stable is not None
-    wanted = splits.digest(_split(situation, state))
+    if (split := _split(situation, state)) is None:
+        return []
+    wanted = splits.digest(split)
     ready = [objects.name(p) for p in stable.pods if objects.condition_is(p, "Ready") and not objects.is_deleting(p)]
     return [name for name in ready if name not in said or said[name].applied != wanted]
 
@@ -217,14 +232,18 @@ def _undecided(situation: Situation, policy: RolloutPolicy, state: RolloutStatus
 
 def _first(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> RolloutStatus:
     """The candidate's pods are ready: its first requests."""
-    judged = state.model_copy(update={"judged_since": objects.format_time(situation.now)})
-    if policy.strategy is not Strategy.CANARY or _traffic_is_too_little(situation, policy, state):
+    judged = state.model_copy(
+        update={"judged_since": objects.format_time(situation.now), "split_by": _split_by(situation)}
+    )
+    if policy.strategy is not Strategy.CANARY or _traffic_is_too_little(situation, policy, judged):
         return _enter(judged, Phase.MIRRORING, 0, 100)
     return _enter_step(judged, policy, 0)
 
 
 def _traffic_is_too_little(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> bool:
     """With these shares of it the evidence would not come in time: then copies of all requests make it, without risk."""
+    if state.split_by is not SplitBy.SERVERS:
+        return False
     seconds = (situation.now - objects.parse_time(state.started_at)).total_seconds()
     rate = evidence.requests_per_second(evidence.gather(state, situation.observed.counts), seconds)
     needed = analysis.needed_at_least(policy.analysis) / len(policy.steps)
@@ -249,6 +268,8 @@ def _enter_step(state: RolloutStatus, policy: RolloutPolicy, step: int) -> Rollo
 
 
 def _mirror_beside(policy: RolloutPolicy, state: RolloutStatus) -> int:
+    if state.split_by is not SplitBy.SERVERS:
+        return 0
     return MIRROR_BESIDE if state.same_model or policy.analysis.max_disagreement is not None else 0
 
 
@@ -256,7 +277,7 @@ def _mirrored_enough(situation: Situation, policy: RolloutPolicy, state: Rollout
     """Blue and green are compared for as long as a step; the others until there is evidence."""
     if not _over(state.step_started_at, policy.step_duration, situation.now):
         return False
-    if policy.strategy is Strategy.BLUE_GREEN:
+    if policy.strategy is Strategy.BLUE_GREEN or state.split_by is not SplitBy.SERVERS:
         return True
     if policy.strategy is Strategy.SHADOW:
         return state.verdict is Judgement.PASSED
@@ -266,21 +287,21 @@ def _mirrored_enough(situation: Situation, policy: RolloutPolicy, state: Rollout
 def _after_mirroring(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> RolloutStatus:
     if policy.strategy is not Strategy.CANARY:
         return _to_the_end(policy, state)
-    return _enter_step(state, policy, 0) if _has(situation, _share(policy, state, 0)) else state
+    return _enter_step(state, policy, 0) if _has(situation, state, _share(policy, state, 0)) else state
 
 
 def _step_done(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> bool:
     """Its time is over, and its part of the evidence is there."""
-    part = (state.step + 1) / len(policy.steps)
+    part = min((state.step + 1) / len(policy.steps), 1.0)
     enough = analysis.share(state.metrics or ()) >= part
     return enough and _over(state.step_started_at, policy.step_duration, situation.now)
 
 
 def _after_step(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> RolloutStatus:
     following = state.step + 1
-    if following == len(policy.steps):
+    if following >= len(policy.steps):  # also when steps were taken out meanwhile
         return _to_the_end(policy, state) if state.verdict is Judgement.PASSED else state
-    if not _has(situation, _share(policy, state, following)):
+    if not _has(situation, state, _share(policy, state, following)):
         return state
     return _enter_step(state, policy, following)
 
@@ -305,33 +326,39 @@ def _load(weight: int, mirror: int) -> float:
     return (weight + mirror * (100 - weight) / 100) / 100
 
 
-def _pods(situation: Situation, share: float) -> int:
+def _pods(situation: Situation, state: RolloutStatus, share: float) -> int:
+    """As many as this share of requests needs; where pods make the share, as many as come nearest to it."""
+    if state.split_by is SplitBy.PODS and share < 1:
+        return max(1, round(situation.size * share / (1 - share)))
     return max(1, math.ceil(situation.size * share))
 
 
-def _has(situation: Situation, share: float) -> bool:
+def _has(situation: Situation, state: RolloutStatus, share: float) -> bool:
     """All pods that this share of requests needs are ready."""
-    return situation.candidate is not None and situation.candidate.serves(_pods(situation, share))
+    return situation.candidate is not None and situation.candidate.serves(_pods(situation, state, share))
 
 
 def _wanted_pods(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> int:
     """Also those of the next step, once nothing but they are waited for."""
     if state.phase is Phase.STARTING:
-        return _pods(situation, _first_share(policy))
+        return _pods(situation, state, _first_share(policy))
     if state.phase is Phase.PROMOTING:
         return situation.size
     now = _load(state.weight, state.mirror)
     if state.phase is Phase.MIRRORING and policy.strategy is Strategy.CANARY:
-        return _pods(situation, max(now, _share(policy, state, 0)))
+        return _pods(situation, state, max(now, _share(policy, state, 0)))
     if state.phase is Phase.STEPPING and state.step + 1 < len(policy.steps) and _step_done(situation, policy, state):
-        return _pods(situation, max(now, _share(policy, state, state.step + 1)))
-    return _pods(situation, now)
+        return _pods(situation, state, max(now, _share(policy, state, state.step + 1)))
+    return _pods(situation, state, now)
 
 
 # ---- Plans
 
 
-def _split(situation: Situation, state: RolloutStatus) -> Split:
+def _split(situation: Situation, state: RolloutStatus) -> Split | None:
+    """What the stable pods are told; None when they do not split."""
+    if state.split_by is not SplitBy.SERVERS:
+        return None
     policy = situation.observed.spec.rollout
     assert policy is not None
     judged = state.phase is not Phase.STARTING
@@ -373,13 +400,19 @@ def _go_on(situation: Situation, policy: RolloutPolicy, before: RolloutStatus, s
         situation,
         _verdict(situation, state, failure),
         facts,
-        apply=situations.children(situation, stable.hash, *made),
+        apply=situations.children(situation, _selected(state), *made),
         sizes={stable.hash: situation.size, situation.wanted: pods},
         split=_split(situation, state),
         events=_events(policy, before, state),
         requeue=_look_seconds(policy),
         status_first=True,
     )
+
+
+def _selected(state: RolloutStatus) -> str | None:
+    """The revision that the Service selects; None: both."""
+    by_pods = state.split_by is SplitBy.PODS and state.weight and state.phase is not Phase.STARTING
+    return None if by_pods else state.from_revision
 
 
 def _look_seconds(policy: RolloutPolicy) -> float:
@@ -407,14 +440,10 @@ def _waits_for(situation: Situation, policy: RolloutPolicy, state: RolloutStatus
             return f"too little to judge by ({_missing(state)}); kubectl mainspring promote or abort decides"
         case Phase.PROMOTING:
             return f"it is taken: {ready} of {situation.size} pods ready"
-    told = _unsuitable(situation) or _not_applied(situation, state) or _missing(state)
+    told = _not_applied(situation, state) or _missing(state)
     if state.phase is Phase.MIRRORING:
         return f"copies of {state.mirror} % of requests; {told}"
-    return f"step {state.step + 1} of {len(policy.steps)}, {state.weight} % of requests; {told}"
-
-
-def _unsuitable(situation: Situation) -> str:
-    return situation.observed.counts.unsuitable
+    return f"step {min(state.step + 1, len(policy.steps))} of {len(policy.steps)}, {state.weight} % of requests; {told}"
 
 
 def _not_applied(situation: Situation, state: RolloutStatus) -> str:

@@ -77,7 +77,7 @@ def _stable_hash(observed: Observed) -> str:
     return selected if found is not None and found.ready > 0 else ""
 
 
-def children(situation: Situation, selects: str, *deployments: Manifest) -> tuple[Manifest, ...]:
+def children(situation: Situation, selects: str | None, *deployments: Manifest) -> tuple[Manifest, ...]:
     """In this order a Deployment comes as soon as all that could stop it is known, and long before its pods answer."""
     observed = situation.observed
     return (
@@ -205,10 +205,11 @@ def compose(
     """`split`: what the stable pods do with requests. Without `rollout` among the facts none goes on any more."""
     observed = situation.observed
     told = _told(situation) | _nothing_goes_on(situation, facts) | facts
+    candidate = str((facts.get("rollout") or {}).get("revision", ""))
     return Plan(
-        apply=(*splits.children(observed, split, situation.wanted), *apply),
+        apply=(*splits.children(observed, split, candidate), *apply),
         patch=(*splits.patches(observed, situation.stable, split), *_scaling(situation, sizes)),
-        delete=(*splits.surplus(observed, split), *_old_revisions(situation)),
+        delete=(*splits.surplus(observed, candidate), *_old_revisions(situation)),
         status=conditions.build_status(observed.object, verdict, situation.now, told, (_available(situation),)),
         status_first=status_first,
         events=events,

@@ -26,10 +26,10 @@ def digest(split: Split | None) -> str:
 
 
 def children(observed: Observed, split: Split | None, candidate: str) -> tuple[Manifest, ...]:
-    """The ConfigMap, once there was a rollout, and while one goes on the Service of its candidate."""
-    if split is None:
-        return (build_config_map(observed, None),) if observed.split is not None else ()
-    return (build_candidate_service(observed, candidate), build_config_map(observed, split))
+    """The Service of the candidate, and the ConfigMap, once there was one. `candidate`: its revision, if there is one."""
+    service = (build_candidate_service(observed, candidate),) if candidate else ()
+    told = split is not None or observed.split is not None
+    return (*service, build_config_map(observed, split)) if told else service
 
 
 def build_config_map(observed: Observed, split: Split | None) -> Manifest:
@@ -62,9 +62,7 @@ def _must_be_told(observed: Observed, pod: Object, splits: bool, wanted: str) ->
     return told is not None or said is None or said.applied != wanted
 
 
-def surplus(observed: Observed, split: Split | None) -> tuple[tuple[Ref, str], ...]:
+def surplus(observed: Observed, candidate: str) -> tuple[tuple[Ref, str], ...]:
     """The candidate's Service, when there is no candidate any more."""
     found = observed.candidate_service
-    if split is not None or found is None:
-        return ()
-    return ((objects.ref(found), objects.uid(found)),)
+    return () if candidate or found is None else ((objects.ref(found), objects.uid(found)),)
