@@ -72,7 +72,9 @@ class Splits:
         if service not in server.objects:
             return
         selector = server.get(service)["spec"]["selector"]
-        answering = [p for p in pods if _is_of(p, selector.get(LABEL_REVISION, "")) and objects.condition_is(p, "Ready")]
+        answering = [
+            p for p in pods if _is_of(p, selector.get(LABEL_REVISION, "")) and objects.condition_is(p, "Ready")
+        ]
         for pod in answering:
             share = self.requests_per_second * elapsed / len(answering)
             self._count(server, pod, pods, share)

@@ -73,6 +73,7 @@ class ServerEnv(StrEnum):
     VERIFICATION_SECRET = "MAINSPRING_VERIFICATION_SECRET"  # its name; set when a signature is asked for
     PUBLIC_KEY = "MAINSPRING_PUBLIC_KEY"  # PEM
     REVISION = "MAINSPRING_REVISION"  # of the service: whether a split is meant for this pod
+    SPLIT_DIR = "MAINSPRING_SPLIT_DIR"  # where the file of a split is; default `splitting.SPLIT_DIR`
     PORT = "MAINSPRING_PORT"  # inference, default 8080
     INTERNAL_PORT = "MAINSPRING_INTERNAL_PORT"  # metrics and the like, default 8081
     FEEDBACK_KEY = "MAINSPRING_FEEDBACK_KEY"  # secret that signs feedback tokens; without it there is no feedback

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
-from mainspring_runtime.serve.errors import RequestError, unavailable
+from mainspring_runtime.serve.errors import GONE_STATUS, RequestError, unavailable
 from mainspring_runtime.serve.metrics import Tallies
 from mainspring_runtime.serve.pace import Pace
 from mainspring_runtime.serve.predicting import Answer, Outputs, Predict, Predicted
@@ -31,10 +31,11 @@ from mainspring_runtime.serve.tables import Table
 
 Clock = Callable[[], float]  # seconds, monotonic
 MayJoin = Callable[["Waiting", "Waiting", int], bool]  # the first of a batch, one more, and the rows with it
-Observe = Callable[[Predicted, Sequence[bool]], None]  # with whether each request got its answer
+# With whether each request got its answer, and a user asked it.
+Observe = Callable[[Predicted, Sequence[bool]], None]
 
 
-GONE = RequestError(499, "the caller went away")  # nobody reads it, but it is counted
+GONE = RequestError(GONE_STATUS, "the caller went away")  # nobody reads it, but it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,9 +278,9 @@ def _rows(requests: Iterable[Waiting]) -> int:
 
 
 def _answer(batch: Sequence[Waiting], predicted: Predicted) -> list[bool]:
-    """Whether each request was still waiting for its answer."""
+    """Whether each request was still waiting for its answer, and is to be counted."""
     answered = [not waiting.answer.done() for waiting in batch]
     for waiting, answer, in_time in zip(batch, predicted.answers, answered, strict=True):
         if in_time:
             waiting.answer.set_result(answer)
-    return answered
+    return [kept and not waiting.table.shadow for waiting, kept in zip(batch, answered, strict=True)]

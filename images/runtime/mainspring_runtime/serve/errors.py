@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+GONE_STATUS = 499  # of a request whose caller went away before the answer
 RETRY_SECONDS = 1, 60  # the least and the most that a caller is told to wait
 
 Headers = tuple[tuple[bytes, bytes], ...]

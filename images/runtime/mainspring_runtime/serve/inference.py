@@ -19,12 +19,16 @@ from mainspring_runtime.errors import JobError
 from mainspring_runtime.serve import environment, http, v1, v2, wire
 from mainspring_runtime.serve.batching import Failed
 from mainspring_runtime.serve.errors import RequestError, bad_request, unavailable
-from mainspring_runtime.serve.http import Request, Response, Route, Router
+from mainspring_runtime.serve.http import Handler, Request, Response, Route, Router
 from mainspring_runtime.serve.metrics import Tallies
 from mainspring_runtime.serve.monitoring import feedback_request
 from mainspring_runtime.serve.predicting import Answer
 from mainspring_runtime.serve.served import Asked, ServedModel
 from mainspring_runtime.serve.settings import Limits, Settings
+from mainspring_runtime.serve.splitting.division import Note
+from mainspring_runtime.serve.splitting.messages import tell_seconds
+from mainspring_runtime.serve.splitting.splitting import Splitting
+from mainspring_runtime.serve.splitting.wire import FORWARDED_HEADER, SHADOW_HEADER
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +40,27 @@ EXTENSIONS = ["binary_tensor_data"]
 Read = Callable[[ServedModel, Request, bytes], Asked]
 
 
+class Call(msgspec.Struct, frozen=True, gc=False):
+    """A request that this server answers: since when, who is told of its answer, and whether it is a user's."""
+
+    request: Request
+    started: float
+    note: Note | None
+    counted: bool
+
+
 class InferenceApp:
     """What port 8080 answers. `model` is None while it loads; `draining` is set once, on the way out."""
 
-    def __init__(self, settings: Settings, limits: Limits, tallies: Tallies) -> None:
+    def __init__(
+        self, settings: Settings, limits: Limits, tallies: Tallies, splitting: Splitting | None = None
+    ) -> None:
         self.model: ServedModel | None = None
         self.draining = False
         self._settings = settings
         self._limits = limits
         self._tallies = tallies
+        self._splitting = splitting
         self.router = Router(
             self._make_routes(), f"this server has model {settings.model!r}, version {settings.version}"
         )
@@ -68,17 +84,24 @@ class InferenceApp:
             "/v1/models": Route("GET", self._models),
             "/v2/models": Route("GET", self._models),
             f"/v1/models/{model}": Route("GET", self._model_ready),
-            f"/v1/models/{model}:predict": self._inference_route(self._read_v1),
             f"{base}/feedback": Route("POST", self._feedback, feedback_request.MAX_BYTES),
         }
         for path in (base, f"{base}/versions/{self._settings.version}"):
             routes[path] = Route("GET", self._model_metadata)
             routes[f"{path}/ready"] = Route("GET", self._model_ready)
-            routes[f"{path}/infer"] = self._inference_route(self._read_v2, binary=True)
-        return routes
+        return routes | self._inference_routes(f"/v1/models/{model}:predict", base)
 
-    def _inference_route(self, read: Read, *, binary: bool = False) -> Route:
-        return Route("POST", partial(self._infer, read), self._limits.body_bytes, binary, self._count_refused)
+    def _inference_routes(self, v1_path: str, base: str) -> dict[str, Route]:
+        """Who names a version gets that one; all others get what the split says."""
+        path, named = f"{base}/infer", f"{base}/versions/{self._settings.version}/infer"
+        return {
+            v1_path: self._inference_route(partial(self._divide, self._read_v1, v1_path.encode())),
+            path: self._inference_route(partial(self._divide, self._read_v2, path.encode()), binary=True),
+            named: self._inference_route(partial(self._infer, self._read_v2), binary=True),
+        }
+
+    def _inference_route(self, handler: Handler, *, binary: bool = False) -> Route:
+        return Route("POST", handler, self._limits.body_bytes, binary, self._count_refused)
 
     def _live(self, _request: Request) -> Response:
         """503 tells the kubelet to start the container anew, after a few of them."""
@@ -123,40 +146,64 @@ class InferenceApp:
     def _read_v1(self, model: ServedModel, _request: Request, body: bytes) -> Asked:
         return v1.read(model, body, self._limits.request_rows)
 
-    def _infer(self, read: Read, request: Request) -> Response | None:
+    def _divide(self, read: Read, target: bytes, request: Request) -> Response | None:
+        """Answer here, or let the candidate of a rollout answer. What was forwarded once stays where it is."""
+        if FORWARDED_HEADER in request.headers:
+            return self._infer_forwarded(read, request)
+        if self._splitting is None or (division := self._splitting.division) is None:
+            return self._infer(read, request)
+        return division.answer(request, target, partial(self._infer, read, request))
+
+    def _infer_forwarded(self, read: Read, request: Request) -> Response | None:
+        if self._splitting is not None and SHADOW_HEADER in request.headers:
+            return self._infer(partial(_read_copy, read), request, self._splitting.note_copy, counted=False)
+        return self._infer(read, request, tell_seconds)
+
+    def _infer(
+        self, read: Read, request: Request, note: Note | None = None, *, counted: bool = True
+    ) -> Response | None:
         """Put a request into the queue; `_finish` answers it."""
-        started = time.perf_counter()
+        call = Call(request, time.perf_counter(), note, counted)
         try:
             body = http.plain_body(request, self._limits.body_bytes)
             model = self._loaded()
             asked = self._marked(model, read(model, request, body), len(body))
             answer = model.batcher.submit(asked.table, asked.outputs)
         except RequestError as error:
-            return self._counted(http.refusal(error), started)
+            return self._counted(call, http.refusal(error))
         request.on_gone = partial(model.batcher.leave, answer)
-        answer.add_done_callback(partial(self._finish, request, asked, started))
+        answer.add_done_callback(partial(self._finish, call, asked))
         return None
 
     def _marked(self, model: ServedModel, asked: Asked, size: int) -> Asked:
         """With a note for the payload log, if it shall have this request."""
+        if asked.table.shadow:
+            return asked
         self._tallies.coerced_values += asked.table.coerced
         if model.log is None or (mark := model.log.mark(asked.id, size)) is None:
             return asked
         return msgspec.structs.replace(asked, table=msgspec.structs.replace(asked.table, mark=mark))
 
-    def _finish(self, request: Request, asked: Asked, started: float, done: asyncio.Future[Answer | Failed]) -> None:
+    def _finish(self, call: Call, asked: Asked, done: asyncio.Future[Answer | Failed]) -> None:
         answer = done.result()
         response = http.refusal(explain(answer.error)) if isinstance(answer, Failed) else asked.write(answer)
-        request.respond(self._counted(http.packed(request, response), started))
+        call.request.respond(self._counted(call, http.packed(call.request, response)))
 
-    def _counted(self, response: Response, started: float) -> Response:
-        self._tallies.requests[response.status] += 1
-        self._tallies.request_seconds.observe(time.perf_counter() - started)
-        return response
+    def _counted(self, call: Call, response: Response) -> Response:
+        seconds = time.perf_counter() - call.started
+        if call.counted:
+            self._tallies.requests[response.status] += 1
+            self._tallies.request_seconds.observe(seconds)
+        return response if call.note is None else call.note(response, seconds)
 
     def _count_refused(self, status: int) -> None:
         """A request that never became complete, or was not what the route takes: it has no time."""
         self._tallies.requests[status] += 1
+
+
+def _read_copy(read: Read, model: ServedModel, request: Request, body: bytes) -> Asked:
+    asked = read(model, request, body)
+    return msgspec.structs.replace(asked, table=msgspec.structs.replace(asked.table, shadow=True))
 
 
 def explain(error: BaseException) -> RequestError:

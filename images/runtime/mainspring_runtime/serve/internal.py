@@ -13,6 +13,8 @@ from prometheus_client.registry import Collector
 from mainspring_runtime.serve.http import Request, Response, Route, Router
 from mainspring_runtime.serve.monitoring import wire
 from mainspring_runtime.serve.monitoring.monitor import Monitor
+from mainspring_runtime.serve.splitting.splitting import Splitting
+from mainspring_runtime.serve.splitting.wire import SNAPSHOT_PATH as SPLIT_PATH
 
 OPEN_METRICS = "application/openmetrics-text"
 END = b"# EOF\n"  # of an OpenMetrics exposition, once
@@ -21,14 +23,16 @@ END = b"# EOF\n"  # of an OpenMetrics exposition, once
 class InternalApp:
     """What the internal port answers."""
 
-    def __init__(self, registry: CollectorRegistry, monitor: Monitor) -> None:
+    def __init__(self, registry: CollectorRegistry, monitor: Monitor, splitting: Splitting) -> None:
         self._registry = registry
         self._monitor = monitor
+        self._splitting = splitting
         self._writing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
         routes = {
             "/metrics": Route("GET", self._metrics),
             wire.SNAPSHOT_PATH: Route("GET", self._snapshot),
             wire.REFERENCE_PATH: Route("GET", self._reference),
+            SPLIT_PATH: Route("GET", self._split),
         }
         self.router = Router(routes, f"this port has {', '.join(routes)}")
 
@@ -37,6 +41,9 @@ class InternalApp:
 
     def _reference(self, _request: Request) -> Response:
         return Response(200, self._monitor.reference())
+
+    def _split(self, _request: Request) -> Response:
+        return Response(200, self._splitting.snapshot())
 
     def _metrics(self, request: Request) -> None:
         task = asyncio.create_task(self._write_metrics(request))

@@ -31,6 +31,8 @@ from mainspring_runtime.serve.payloads.log import Log
 from mainspring_runtime.serve.predicting import Predicted, Predictor
 from mainspring_runtime.serve.served import ServedModel
 from mainspring_runtime.serve.settings import INTERNAL_SECONDS, Limits, Settings
+from mainspring_runtime.serve.splitting.series import SplittingCollector
+from mainspring_runtime.serve.splitting.splitting import Splitting
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Parts:
     tallies: Tallies
     collector: ServerCollector
     monitor: Monitor
+    splitting: Splitting
     app: InferenceApp
     public: Listener
     internal: Listener
@@ -57,8 +60,10 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
     tallies = Tallies()
     collector = ServerCollector(settings.model, settings.version, tallies)
     monitor = Monitor()
-    registry = make_registry(collector, MonitoringCollector(settings.model, settings.version, monitor))
-    app = InferenceApp(settings, limits, tallies)
+    splitting = Splitting(settings.revision, settings.split_dir, monitor.epoch, tallies, limits)
+    named = settings.model, settings.version
+    registry = make_registry(collector, MonitoringCollector(*named, monitor), SplittingCollector(*named, splitting))
+    app = InferenceApp(settings, limits, tallies, splitting)
     internal = replace(limits, request_seconds=INTERNAL_SECONDS)
     return Parts(
         settings=settings,
@@ -66,9 +71,10 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
         tallies=tallies,
         collector=collector,
         monitor=monitor,
+        splitting=splitting,
         app=app,
         public=Listener(app.router, bind(settings.port), limits),
-        internal=Listener(InternalApp(registry, monitor).router, bind(settings.internal_port), internal),
+        internal=Listener(InternalApp(registry, monitor, splitting).router, bind(settings.internal_port), internal),
         executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
     )
 
@@ -81,14 +87,17 @@ async def serve(settings: Settings, limits: Limits, work_dir: Path, threads: int
     stop = _stop_on_signals()
     parts = assemble(settings, limits)
     listening = [asyncio.create_task(listener.listen()) for listener in (parts.public, parts.internal)]
+    splitting = asyncio.create_task(parts.splitting.watch())
     logger.info("listening on ports %d (inference) and %d (internal)", parts.public.port, parts.internal.port)
     try:
         await _load_and_answer(parts, stop, work_dir / MODEL_DIR, threads)
     finally:
         # The internal port is the last to go: the counters can be read to the end, when no request changes them.
         await _end(parts.public, listening[0])
+        splitting.cancel()
+        parts.splitting.close()
         await _flush(parts)
-        await parts.monitor.hold(limits.final_seconds)
+        await asyncio.gather(*(counts.hold(limits.final_seconds) for counts in (parts.monitor, parts.splitting)))
         await _end(parts.internal, listening[1])
     if (stuck := parts.app.stuck) is not None:
         remedy = "the model hangs on some input, or spec.server.requestTimeout is too short for it"
@@ -168,6 +177,7 @@ def start_answering(parts: Parts, compiled: Compiled) -> None:
     parts.collector.info = compiled.info
     if compiled.served.log is not None:
         compiled.served.log.start()
+    parts.splitting.outputs = compiled.served.default_outputs
     parts.app.model = compiled.served
     # The model stays for good: without it, a full collection has little to walk through between two requests.
     gc.collect()
@@ -200,6 +210,7 @@ async def _drain(parts: Parts) -> None:
     started = time.monotonic()
     logger.info("draining")
     parts.app.draining = True
+    parts.splitting.drain()
     await parts.public.drain()
     logger.info("drained in %.1f s", time.monotonic() - started)
 

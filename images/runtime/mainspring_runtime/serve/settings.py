@@ -12,6 +12,7 @@ import msgspec
 
 from mainspring_runtime.errors import PermanentError
 from mainspring_runtime.serve import environment
+from mainspring_runtime.serve.splitting.wire import SPLIT_DIR
 
 DEFAULT_PORT = 8080
 DEFAULT_INTERNAL_PORT = 8081
@@ -122,6 +123,8 @@ class Settings:
     feedback_key: str | None = field(default=None, repr=False)
     payload_log: PayloadLog | None = None
     verification: Verification | None = None
+    revision: str = ""  # of the service; without one no split is meant for this server
+    split_dir: str = SPLIT_DIR
     server: Server = field(default_factory=Server)
 
 
@@ -139,6 +142,8 @@ def from_environment(env: Mapping[str, str]) -> Settings:
         feedback_key=_key(env, environment.FEEDBACK_KEY),
         payload_log=_json(env, environment.PAYLOAD_LOG, PayloadLog),
         verification=_verification(env),
+        revision=env.get(environment.REVISION, ""),
+        split_dir=env.get(environment.SPLIT_DIR) or SPLIT_DIR,
         server=_json(env, environment.SERVER, Server) or Server(),
     )
 

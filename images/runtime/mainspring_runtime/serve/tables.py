@@ -48,6 +48,7 @@ class Table(msgspec.Struct, frozen=True, gc=False):
     coercions: tuple[tuple[str, int], ...] = ()  # columns with values that came as another datatype, and how many
     keys: tensors.Keys | None = None  # as they were sent along
     mark: Mark | None = None  # of a request that the payload log shall have
+    shadow: bool = False  # of a copy of a request, whose rows are counted where the request was answered
 
     @property
     def coerced(self) -> int:

@@ -124,10 +124,16 @@ def _judge(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) ->
         return state
     state = evidence.remember_labels(state, counts)
     found = analysis.judge(policy.analysis, evidence.gather(state, counts), state.metrics or (), state.same_model)
-    if state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know
+    if state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know, and else there is but time
         asked = {query.name for query in policy.analysis.queries or ()}
         found = tuple(metric for metric in found if metric.name in asked)
-    return state.model_copy(update={"metrics": list(found) or None, "verdict": analysis.overall(found)})
+    verdict = analysis.overall(found) if found else Judgement.PASSED
+    return state.model_copy(update={"metrics": list(found) or None, "verdict": verdict})
+
+
+def _evidence(state: RolloutStatus) -> float:
+    """The part of it that is there; where nobody counts there is none to wait for."""
+    return analysis.share(state.metrics or ()) if state.split_by is SplitBy.SERVERS else 1.0
 
 
 # ---- The end
@@ -281,7 +287,7 @@ def _mirrored_enough(situation: Situation, policy: RolloutPolicy, state: Rollout
         return True
     if policy.strategy is Strategy.SHADOW:
         return state.verdict is Judgement.PASSED
-    return analysis.share(state.metrics or ()) >= 1
+    return _evidence(state) >= 1
 
 
 def _after_mirroring(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> RolloutStatus:
@@ -293,7 +299,7 @@ def _after_mirroring(situation: Situation, policy: RolloutPolicy, state: Rollout
 def _step_done(situation: Situation, policy: RolloutPolicy, state: RolloutStatus) -> bool:
     """Its time is over, and its part of the evidence is there."""
     part = min((state.step + 1) / len(policy.steps), 1.0)
-    enough = analysis.share(state.metrics or ()) >= part
+    enough = _evidence(state) >= part
     return enough and _over(state.step_started_at, policy.step_duration, situation.now)
 
 

@@ -5,16 +5,20 @@ import re
 import httpx
 import pytest
 
+from mainspring.api.splitting import SNAPSHOT_PATH, SplitSnapshot
 from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.metrics import ServerCollector, Tallies, make_registry
 from mainspring_runtime.serve.monitoring.monitor import Monitor
+from mainspring_runtime.serve.splitting.splitting import Splitting
 from tests.unit.runtime.serve.fakes import LIMITS
 from tests.unit.runtime.serve.wired import Wired
 
 
 @pytest.fixture
 async def client() -> httpx.AsyncClient:
-    app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())), Monitor())
+    tallies = Tallies()
+    splitting = Splitting("tumours-1", "/nowhere", "1.0", tallies, LIMITS)
+    app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), splitting)
     return httpx.AsyncClient(transport=Wired(app.router, LIMITS), base_url="http://test")
 
 
@@ -47,7 +51,16 @@ async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     response = await client.get("/v2/health/live")
     assert (response.status_code, response.json()) == (
         404,
-        {"error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference"},
+        {
+            "error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference, /split/snapshot"
+        },
     )
     response = await client.post("/metrics")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
+
+
+async def test_a_split_is_told_of_whether_there_is_one_or_not_and_before_the_model_is_loaded(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.get(SNAPSHOT_PATH)
+    assert SplitSnapshot.model_validate(response.json()) == SplitSnapshot(revision="tumours-1", epoch="1.0")

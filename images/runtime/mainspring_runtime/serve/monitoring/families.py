@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from mainspring_runtime.serve.metrics import LABELS
 from mainspring_runtime.serve.monitoring import bin_names, wire
@@ -31,6 +32,19 @@ def gauge(name: str, text: str, labels: Sequence[str], values: Values) -> Metric
 def prefixed(labels: Sequence[str], values: Values) -> Values:
     """With model and version in front."""
     return {(*labels, *key): value for key, value in values.items()}
+
+
+class LabelledCollector(Collector):
+    """Collects families of one model's version."""
+
+    def __init__(self, model: str, version: str) -> None:
+        self._labels = (model, version)
+
+    def _counter(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
+        return counter(name, text, labels, prefixed(self._labels, values))
+
+    def _gauge(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
+        return gauge(name, text, labels, prefixed(self._labels, values))
 
 
 def prediction_bins(reference: wire.ReferencePrediction) -> list[str]:

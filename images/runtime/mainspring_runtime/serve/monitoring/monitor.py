@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +9,11 @@ from datetime import UTC, datetime
 
 from mainspring_runtime.serve import wire as protocol
 from mainspring_runtime.serve.errors import unavailable
+from mainspring_runtime.serve.lastword import LastWord
 from mainspring_runtime.serve.monitoring import wire
 from mainspring_runtime.serve.monitoring.counters import Counters
 from mainspring_runtime.serve.monitoring.feedback import Feedback
 from mainspring_runtime.serve.monitoring.profile import Profile
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,14 +36,12 @@ class Monitor:
         self.started_seconds = round(time.time(), 6)
         self.epoch = f"{self.started_seconds:.6f}"
         self.started = datetime.fromtimestamp(self.started_seconds, UTC).isoformat(timespec="seconds")
-        self._asked = False
-        self._final = False
-        self._told = asyncio.Event()
+        self._last_word = LastWord()
 
     @property
     def final(self) -> bool:
         """Nobody is answered any more, and counts do not change."""
-        return self._final
+        return self._last_word.final
 
     def reference(self) -> bytes:
         """The answer to `GET /monitor/reference`. Raises `RequestError` 503 while the model loads."""
@@ -58,9 +52,7 @@ class Monitor:
         watched = self._loaded()
         watched.counters.settle()
         encoded = protocol.encode(self._build(watched))
-        self._asked = True
-        if self._final:
-            self._told.set()
+        self._last_word.heard()
         return encoded
 
     def _build(self, watched: Watched) -> wire.Snapshot:
@@ -71,7 +63,7 @@ class Monitor:
             digest=reference.digest,
             epoch=self.epoch,
             started=self.started,
-            final=self._final,
+            final=self.final,
             reason=reference.reason,
             rows=counters.rows,
             columns=counters.columns(),
@@ -88,11 +80,5 @@ class Monitor:
         return self.watched
 
     async def hold(self, seconds: float) -> None:
-        """Nothing changes any more: wait until the final snapshot was fetched, if there is anybody who fetches them."""
-        self._final = True
-        if not self._asked:
-            return
-        logger.info("holding for a last snapshot")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._told.wait()
+        """Nothing changes any more: wait for whoever fetches snapshots."""
+        await self._last_word.hold(seconds)

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
 
 from mainspring_runtime.serve.metrics import MAX_REASON_CHARACTERS
 from mainspring_runtime.serve.monitoring import bin_names, families, feedback_series, wire
-from mainspring_runtime.serve.monitoring.families import Values
+from mainspring_runtime.serve.monitoring.families import LabelledCollector, Values
 from mainspring_runtime.serve.monitoring.feedback import CONFUSION_CLASSES
 from mainspring_runtime.serve.monitoring.monitor import Monitor, Watched
 from mainspring_runtime.serve.monitoring.profile import Feature
@@ -53,11 +52,11 @@ class Shown:
         return 2 * (len(self.bins) + len(ASIDE)) + 2
 
 
-class MonitoringCollector(Collector):
+class MonitoringCollector(LabelledCollector):
     """Turns what was counted into metric families when Prometheus asks."""
 
     def __init__(self, model: str, version: str, monitor: Monitor, max_series: int = MAX_SERIES) -> None:
-        self._labels = (model, version)
+        super().__init__(model, version)
         self._monitor = monitor
         self._max_series = max_series
         self._shown: tuple[Shown, ...] | None = None
@@ -152,12 +151,6 @@ class MonitoringCollector(Collector):
         """None for a model with so many classes that they alone would use up the budget."""
         wanted = 0 if reference is None else len(reference.counts) * (2 if reference.calibration is None else 5)
         return wanted if wanted <= self._max_series else 0
-
-    def _counter(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
-        return families.counter(name, text, labels, families.prefixed(self._labels, values))
-
-    def _gauge(self, name: str, text: str, values: Values, labels: Sequence[str] = ()) -> Metric:
-        return families.gauge(name, text, labels, families.prefixed(self._labels, values))
 
 
 def choose(features: Sequence[Feature], max_series: int) -> list[Shown]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from pathlib import Path
 
 import msgspec
 import pytest
-from pydantic import BaseModel
 
 from mainspring.api import monitoring as contract
 from mainspring_runtime.serve.monitoring import profile as profiles
 from mainspring_runtime.serve.monitoring import wire
+from tests.unit.runtime.serve import contracts
 from tests.unit.runtime.serve.monitoring import watching
 from tests.unit.runtime.serve.monitoring.watching import Watching
 
@@ -34,31 +32,7 @@ STRUCTS = (
 
 @pytest.mark.parametrize("name", STRUCTS)
 def test_a_struct_has_the_fields_types_and_defaults_of_the_contract(name: str) -> None:
-    model: type[BaseModel] = getattr(contract, name)
-    struct = getattr(wire, name)
-    hints = typing.get_type_hints(struct)
-    fields = {field.name: field for field in msgspec.structs.fields(struct)}
-    assert {field.encode_name for field in fields.values()} == {
-        found.alias or found_name for found_name, found in model.model_fields.items()
-    }
-    for field_name, expected in model.model_fields.items():
-        assert shape(hints[field_name]) == shape(expected.annotation), field_name
-        if not expected.is_required() and name not in COUNTED:
-            found = fields[field_name]
-            default = found.default if found.default is not msgspec.NODEFAULT else found.default_factory()
-            assert default == expected.default, field_name
-
-
-def shape(annotation: typing.Any) -> str:
-    """A type with structs by name and literals as what they are made of."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Literal:
-        return type(arguments[0]).__name__
-    if origin in (types.UnionType, typing.Union):
-        return "|".join(sorted(shape(argument) for argument in arguments))
-    if arguments:
-        return f"{origin.__name__}[{', '.join(shape(argument) for argument in arguments)}]"
-    return str(annotation.__name__)
+    contracts.require_same(getattr(contract, name), getattr(wire, name), defaults=name not in COUNTED)
 
 
 def test_the_constants_are_those_of_the_contract() -> None:
