@@ -12,7 +12,7 @@ from mainspring.plugin import tables
 Facts = Mapping[str, Any]
 
 KIND = "InferenceService"
-METRIC = ("METRIC", "VERDICT", "SEEN", "NEEDED", "STABLE", "CANDIDATE", "LIMIT", "MESSAGE")
+METRIC = ("METRIC", "VERDICT", "SEEN", "NEEDED", "STABLE", "CANDIDATE", "LIMIT", "")
 
 
 def going_on(service: Object) -> Facts | None:
@@ -66,7 +66,14 @@ def _held_back(service: Object, facts: Facts) -> Iterable[str]:
 def _row(metric: Facts) -> list[str]:
     shares = [_share(metric, field) for field in ("stable", "candidate", "limit")]
     counts = [_text(metric.get(field)) for field in ("requests", "needed")]
-    return [metric["name"], metric["verdict"], *counts, *shares, metric.get("message", "")]
+    # Where there is a number that is needed, the columns say all that the message says.
+    return [
+        metric["name"],
+        metric["verdict"],
+        *counts,
+        *shares,
+        "" if "needed" in metric else metric.get("message", ""),
+    ]
 
 
 def _share(metric: Facts, field: str) -> str:

@@ -180,11 +180,11 @@ def _is_inconclusive(policy: RolloutPolicy, state: RolloutStatus, now: datetime)
 
 def _missing(state: RolloutStatus) -> str:
     """What there is too little of."""
-    open_ = [m for m in state.metrics or () if m.verdict is Judgement.INCONCLUSIVE]
+    open_ = [m for m in state.metrics or () if m.verdict is Judgement.INCONCLUSIVE and analysis.is_judged(m)]
     told = "; ".join(
         f"{m.name}: {m.requests or 0} of {m.needed} needed" if m.needed else f"{m.name}: {m.message}" for m in open_
     )
-    return told or "nothing was counted"
+    return told or ("everything passed so far" if state.metrics else "nothing was counted")
 
 
 def _over(since: str | None, duration: str, now: datetime) -> bool:
