@@ -384,3 +384,45 @@ def test_steps_may_change_in_the_middle(lab: Simulation) -> None:
     lab.settle()
     lab.advance(100)
     assert outcomes(lab)[-1] == ("tumours-v2", "Promoted")
+
+
+QUERY = {
+    "prometheus": "http://prometheus.monitoring:9090",
+    "queries": [{"name": "basket", "query": "basket_$service", "maximum": 0.1}],
+}
+
+
+@pytest.mark.parametrize(("values", "outcome"), [([0.05], "Promoted"), ([0.5], "RolledBack")])
+def test_a_number_of_prometheus_decides_too(lab: Simulation, values: list[float], outcome: str) -> None:
+    stories.canary(analysis=QUERY)(lab)
+    lab.workloads.traffic.numbers["basket_tumours"] = values
+    second_version(lab, 200)
+    assert outcomes(lab)[-1] == ("tumours-v2", outcome)
+
+
+@pytest.mark.parametrize("how", ["no data", "two series", "down"])
+def test_a_number_that_nobody_knows_decides_nothing(lab: Simulation, how: str) -> None:
+    stories.canary(analysis=QUERY, maxDuration="3m")(lab)
+    lab.workloads.traffic.numbers["basket_tumours"] = [0.01, 0.02] if how == "two series" else []
+    lab.workloads.traffic.prometheus = "down" if how == "down" else "up"
+    second_version(lab, 100)
+    assert ("no answer within" in rollout(lab)["message"]) == (how == "down")
+    lab.advance(150)
+    assert rollout(lab)["phase"] == "Holding"
+    assert "basket" in rollout(lab)["message"]
+    lab.workloads.traffic.prometheus = "up"
+    lab.workloads.traffic.numbers["basket_tumours"] = [0.01]
+    lab.advance(60)
+    assert outcomes(lab)[-1] == ("tumours-v2", "Promoted")
+
+
+@pytest.mark.parametrize(("knows", "outcome"), [("tumours-v1", "RolledBack"), ("tumours-v2", "Promoted")])
+def test_labels_that_come_in_decide_too(lab: Simulation, knows: str, outcome: str) -> None:
+    """The world has changed; one of the two versions is right more often now."""
+    stories.canary(analysis={"maxQualityDrop": 0.2})(lab)
+    lab.workloads.traffic.change(lab.server)
+    lab.workloads.traffic.versions_that_know.add(knows)
+    second_version(lab, 400)
+    assert outcomes(lab)[-1] == ("tumours-v2", outcome)
+    if outcome == "RolledBack":
+        assert status(lab)["heldBack"]["reason"] == "QualityDrop"

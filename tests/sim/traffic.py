@@ -75,6 +75,7 @@ class Traffic:
         "up"  # or down, foreign (something else answers), idle (it has nothing), stopped (it scrapes no more)
     )
     scrapes: dict[str, Scrape] = field(default_factory=dict)  # by pod, also of those that are gone
+    numbers: dict[str, list[float]] = field(default_factory=dict)  # what Prometheus knows besides, by query
     receivers: dict[str, int] = field(default_factory=dict)  # what webhooks answer, by address; 0: nothing
     inbox: list[Post] = field(default_factory=list)
     splits: Splits = field(default_factory=Splits)

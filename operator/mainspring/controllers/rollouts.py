@@ -6,7 +6,8 @@ It remembers what each pod said last, so that one that goes away does not take i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.inferenceservice import queries
 from mainspring.plan.inferenceservice.analysis import Labels
 from mainspring.plan.inferenceservice.observed import Counts, Revision
+from mainspring.plan.modelmonitor.series import Sample
 
 READ_AT_ONCE = 16
 Answer = TypeVar("Answer")
@@ -56,7 +58,8 @@ class RolloutReader:
             counts = replace(counts, stable_labels=of_stable, candidate_labels=of_candidate)
         if analysis.queries and analysis.prometheus:
             filled = {q.name: queries.fill(q.query, service, state) for q in analysis.queries}
-            counts = replace(counts, readings=await self._ask(analysis.prometheus, filled))
+            readings, problem = await self._ask(analysis.prometheus, filled)
+            counts = replace(counts, readings=readings, prometheus_problem=problem)
         return counts
 
     async def _split(self, service: Ref, stable: Revision | None) -> Counts:
@@ -99,16 +102,18 @@ class RolloutReader:
 
         return list(await asyncio.gather(*(one(pod) for pod in pods)))
 
-    async def _ask(self, url: str, filled: Mapping[str, str]) -> dict[str, float | None]:
-        return dict(zip(filled, await asyncio.gather(*(self._number(url, q) for q in filled.values())), strict=True))
-
-    async def _number(self, url: str, query: str) -> float | None:
-        """None: no answer, no data, or more than one series."""
+    async def _ask(self, url: str, filled: Mapping[str, str]) -> tuple[dict[str, float | None], str]:
+        """Numbers by query, None where there is none or more than one; and what is the matter with Prometheus."""
         try:
-            samples = await self._prometheus.query(url, query)
-        except (prometheus.Unavailable, prometheus.Refused):
-            return None
-        return samples[0].value if len(samples) == 1 else None
+            answers = await asyncio.gather(*(self._prometheus.query(url, query) for query in filled.values()))
+        except (prometheus.Unavailable, prometheus.Refused) as error:
+            return dict.fromkeys(filled), f"Prometheus of spec.rollout.analysis.prometheus: {error}"
+        return {name: _number(samples) for name, samples in zip(filled, answers, strict=True)}, ""
+
+
+def _number(samples: Sequence[Sample]) -> float | None:
+    """A division of nothing by nothing is no number either."""
+    return samples[0].value if len(samples) == 1 and not math.isnan(samples[0].value) else None
 
 
 def _is_another(now: SplitSnapshot | None, before: SplitSnapshot) -> bool:

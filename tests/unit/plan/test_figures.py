@@ -231,6 +231,11 @@ def test_a_service_tells_how_its_rollout_goes() -> None:
     }
 
 
+def test_where_nobody_counts_no_share_of_the_evidence_is_told() -> None:
+    found = of_service({**serving(("tumours-v2", "Promoted", 2)), "rollout": {**UNDER_WAY, "metrics": []}})
+    assert service_figures.EVIDENCE not in {family for family, _ in found}
+
+
 def test_a_service_tells_what_it_keeps_back_and_how_long_its_users_had_it() -> None:
     status = serving(("tumours-v2", "Promoted", 2), ("tumours-v3", "RolledBack", 9))
     status["rollouts"][-1]["startedAt"] = builders.at(4)

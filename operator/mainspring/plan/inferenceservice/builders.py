@@ -254,7 +254,9 @@ def build_network_policy(observed: Observed) -> Manifest:
     """Inference from anywhere unless `expose.from`; the internal port only from the operator and the monitoring."""
     name = objects.name(observed.object)
     peers = observed.spec.expose.from_ if observed.spec.expose else None
-    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}], "from": peers or []}
+    # During a rollout the stable pods ask those of the candidate.
+    own = [{"podSelector": {"matchLabels": {LABEL_SERVICE: name}}}] if peers else []
+    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}], "from": [*(peers or []), *own]}
     namespaces = sorted({observed.settings.namespace, *observed.settings.monitoring_namespaces})
     match = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]}
     internal = {"ports": [{"port": INTERNAL_PORT, "protocol": "TCP"}], "from": [{"namespaceSelector": match}]}

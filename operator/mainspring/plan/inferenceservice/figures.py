@@ -117,7 +117,7 @@ def _going_on(own: tuple[str, str], rollout: Status) -> Iterator[Figure]:
     yield from STEP(*own, value=rollout.get("step", 0) + 1)
     yield from WEIGHT(*own, value=rollout.get("weight", 0) / 100)
     yield from COPIED(*own, value=rollout.get("mirror", 0) / 100)
-    yield from EVIDENCE(*own, value=analysis.share(metrics))
+    yield from EVIDENCE(*own, value=analysis.share(metrics) if metrics else None)
     for metric in metrics:
         yield from _of_metric(own, metric)
 

@@ -70,6 +70,7 @@ class Counts:
     stable_labels: Labels | None = None
     candidate_labels: Labels | None = None
     readings: Mapping[str, float | None] = field(default_factory=dict)  # by query; None: no data
+    prometheus_problem: str = ""  # why it cannot be asked
 
 
 @dataclass(frozen=True)
