@@ -95,6 +95,17 @@ def good_candidates() -> Iterator[Case]:
     yield Case("the same, σ 0.6", candidate=slow, stable=slow)
 
 
+def smaller_differences() -> Iterator[Case]:
+    """Less than what is asked for, or next to it."""
+    yield Case("errors +1 point", candidate=Version(errors=0.015))
+    yield Case("latency +10 %, σ 0.3", candidate=Version(slowness=1.1))
+    yield Case("latency +20 %, σ 0.3", candidate=Version(slowness=1.2))
+    varied = Version(sigma=0.6)
+    yield Case("latency +20 %, σ 0.6", candidate=replace(varied, slowness=1.2), stable=varied)
+    yield Case("latency +25 %, σ 0.6", candidate=replace(varied, slowness=1.25), stable=varied)
+    yield Case("every request fails", candidate=Version(errors=1.0))
+
+
 def rollouts(case: Case, times: int, seed: int = 1, batch: int = 750) -> list[Ended]:
     """`batch` requests come between two judgements, 5 s at 150 requests/s."""
     return [rollout(case, np.random.default_rng([seed, number]), batch) for number in range(times)]

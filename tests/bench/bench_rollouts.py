@@ -10,9 +10,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from mainspring.api.v1alpha1.rollouts import Judgement
+from mainspring.plan.inferenceservice import analysis
+from mainspring.plan.statistics import sequential
 from tests import canaries
 from tests.bench import table
 from tests.canaries import Case, Ended
+
+SHARES = (0.05, 0.25, 0.5)
 
 
 def main() -> None:
@@ -22,6 +26,8 @@ def main() -> None:
     options = parser.parse_args()
     show("candidates that are no worse", canaries.good_candidates(), options.rollouts, options.batch)
     show("candidates that are worse", canaries.bad_candidates(), options.rollouts, options.batch)
+    show("smaller differences, and a large one", canaries.smaller_differences(), options.rollouts, options.batch)
+    show_needed()
 
 
 def show(title: str, cases: Iterable[Case], times: int, batch: int) -> None:
@@ -40,6 +46,18 @@ def show(title: str, cases: Iterable[Case], times: int, batch: int) -> None:
         "all requests: median",
     ]
     table.show(f"{title} ({times} rollouts each)", [*columns, "CPU ms a rollout"], rows)
+
+
+def show_needed() -> None:
+    """Requests of the candidate, by the stable version's rate, the increase to detect, and the candidate's share."""
+    alpha = analysis.ALPHA / 2
+    cells = [
+        [f"{100 * base:g} %", f"+{100 * more:g}", *(sequential.needed(base, more, share, alpha) for share in SHARES)]
+        for base in (0.0001, 0.005, 0.05, 0.1)
+        for more in (0.01, 0.02, 0.05)
+    ]
+    columns = ["stable", "increase, points", *(f"its share {100 * share:g} %" for share in SHARES)]
+    table.show("requests of the candidate that are needed, with two metrics", columns, cells)
 
 
 def row(ended: Sequence[Ended]) -> list[object]:

@@ -80,9 +80,12 @@ class Course:
     @property
     def missing(self) -> str:
         """What there is too little of."""
-        open_ = [m for m in self.state.metrics or () if m.verdict is Judgement.INCONCLUSIVE]
+        judged = [metric for metric in self.state.metrics or () if analysis.is_judged(metric)]
+        open_ = [metric for metric in judged if metric.verdict is Judgement.INCONCLUSIVE]
         told = [f"{m.requests or 0} of {m.needed} needed" if m.needed else m.message for m in open_]
-        return "; ".join(f"{m.name}: {text}" for m, text in zip(open_, told, strict=True)) or "nothing was counted"
+        if not open_:
+            return "everything passed so far" if judged else "nothing was counted"
+        return "; ".join(f"{m.name}: {text}" for m, text in zip(open_, told, strict=True))
 
     # ---- Shares and pods
 

@@ -14,7 +14,7 @@ from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest, Ref
 from mainspring.plan.common.plan import Event, Patch, Plan
-from mainspring.plan.inferenceservice import builders, failures, splits
+from mainspring.plan.inferenceservice import builders, delivery, failures, splits
 from mainspring.plan.inferenceservice.observed import Failure, Observed, Revision
 
 ROLLOUTS_MAX = 10
@@ -164,7 +164,7 @@ def ended(
 def switch(situation: Situation, candidate: Revision) -> Plan:
     """The decision is written first; then the Service turns to the new pods, and the old ones go."""
     before = going_on(situation.observed)
-    reason = "ServedBefore" if served_before(situation, candidate.hash) else ""
+    reason = delivery.SERVED_BEFORE if served_before(situation, candidate.hash) else ""
     started_at = before.started_at if before and before.revision == candidate.hash else None
     switched = replace(situation, stable=candidate, candidate=None)
     facts = {

@@ -19,7 +19,7 @@ LEAD_TIME = Family(
 )
 FAILURES = Family(
     "mainspring_change_failure_ratio",
-    "Of the last changes of the champion, at most fifty, the share that was taken back, 0 to 1.",
+    "Of the last changes, at most fifty, the share that was taken back or that its rollout did not take, 0 to 1.",
     OWN,
 )
 VERSIONS = Family("mainspring_model_versions", "Versions that are kept.", OWN)
