@@ -43,6 +43,7 @@ SPLITS: dict[str, dict[str, int] | None] = {
     "no split": None,
     "a split of 0 %": {"weight": 0},
     f"a split of {WEIGHT} %": {"weight": WEIGHT},
+    "a split of 100 %": {"weight": 100},
     f"copies of {WEIGHT} %": {"mirror": WEIGHT},
 }
 
@@ -57,7 +58,7 @@ def main() -> None:
     packages.ensure(packages.LOAD)
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         stage = Stage(Path(directory), stack)
-        show_latencies(asyncio.run(one_at_a_time(stage, arguments.requests), loop_factory=uvloop.new_event_loop))
+        show_latencies(uvloop.run(one_at_a_time(stage, arguments.requests)))
         show_load(stage.under_load(arguments.rounds, arguments.seconds), arguments.rounds)
 
 
@@ -81,7 +82,11 @@ class Stage:
     def _start(self, root: Path, stack: ExitStack, version: Any, name: str, number: int) -> Server:
         (root / name).mkdir()
         start: Start = servers.ours(version, below(root, f"{name}-work"))
-        told = {ServerEnv.MODEL_VERSION: str(number), ServerEnv.REVISION: name, ServerEnv.SPLIT_DIR: str(root / name)}
+        told: dict[str, str] = {
+            ServerEnv.MODEL_VERSION: str(number),
+            ServerEnv.REVISION: name,
+            ServerEnv.SPLIT_DIR: str(root / name),
+        }
         start = replace(start, environment={**start.environment, **told})
         return stack.enter_context(servers.running(start, root / f"{name}.log"))
 

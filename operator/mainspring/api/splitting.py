@@ -23,9 +23,12 @@ ANNOTATION_SPLIT = f"{GROUP}/split"  # on pods: `Split.digest` of what they shal
 SNAPSHOT_PATH = "/split/snapshot"
 FORMAT = 1
 
-# Headers between the servers of a service; the first two are not taken from outside callers' requests.
+# Headers between the servers of a service; a server that forwards sets the first two itself and passes none of a
+# caller's on. A caller that sets them only takes its own request out of the split, or says the second in vain.
 FORWARDED_HEADER = b"mainspring-forwarded"  # the revision that forwards; whoever gets it answers itself
-SHADOW_HEADER = b"mainspring-shadow"  # a copy: it is answered, and counted nowhere as a user's request
+SHADOW_HEADER = (
+    b"mainspring-shadow"  # beside the first, a copy: it is answered, and counted nowhere as a user's request
+)
 SECONDS_HEADER = (
     b"mainspring-seconds"  # in the answer to a forwarded request: from complete request to answer, in the server
 )
@@ -68,7 +71,9 @@ class ArmCounts(ApiModel):
     requests: int = 0
     errors: int = 0
     failures: dict[str, int] = {}  # errors by kind: timeout, unreachable, broken, unavailable, or the HTTP status
-    seconds: dict[int, int] = {}  # bucket of `SECONDS_BOUNDS` to requests; a time-out is in the last one
+    # Bucket of `SECONDS_BOUNDS` to requests. A time-out is in the last one; what had no time in a server is in none
+    # (unreachable, broken, unavailable); whoever went away before the answer waited so long at least.
+    seconds: dict[int, int] = {}
 
 
 class StageCounts(ApiModel):
@@ -90,4 +95,4 @@ class SplitSnapshot(ApiModel):
     applied: str = ""  # digest of the file that is applied; empty without one
     reason: str | None = None  # why the file is not applied
     rollout: str = ""  # whose counts these are
-    stages: list[StageCounts] = []
+    stages: list[StageCounts] = []  # at most the last 256

@@ -92,7 +92,7 @@ class Outgoing(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._exchange: Exchange | None = None
-        self._used = False  # it has brought an answer
+        self.used = False  # it has brought an answer
         self._begin()
 
     def _begin(self) -> None:
@@ -140,7 +140,7 @@ class Outgoing(asyncio.Protocol):
         exchange = self._release()
         if exchange is None:
             return
-        if self._used and not self._heard and not exchange.repeated:
+        if self.used and not self._heard and not exchange.repeated:
             self._pool.repeat(exchange)
         else:
             exchange.finish(Failure.BROKEN)
@@ -163,7 +163,7 @@ class Outgoing(asyncio.Protocol):
             self._fail()
         elif self._complete and (exchange := self._release()) is not None:
             received = Received(self._parser.get_status_code(), self._headers, http.join(self._pieces))
-            self._used = True
+            self.used = True
             self._pool.release(self, reusable=self._keep_alive)
             exchange.finish(received)
 
@@ -229,7 +229,7 @@ class Pool:
     def release(self, connection: Outgoing, *, reusable: bool) -> None:
         """It waits for nothing any more: the next request, or a rest."""
         now = self._loop.time()
-        if not reusable or now - self._open.get(connection, now) > AGE_SECONDS:
+        if not reusable or (connection.used and now - self._open.get(connection, now) > AGE_SECONDS):
             self.forget(connection)
             connection.close()
             return
@@ -246,6 +246,7 @@ class Pool:
 
     def forget(self, connection: Outgoing) -> None:
         if self._open.pop(connection, None) is not None:
+            self._idle = deque(item for item in self._idle if item[0] is not connection)
             self._connect_for_waiting()
 
     def sweep(self) -> None:
@@ -268,7 +269,7 @@ class Pool:
 
     def _close_idle(self, before: float) -> None:
         while self._idle and self._idle[0][1] <= before:
-            connection, _ = self._idle.popleft()
+            connection, _ = self._idle[0]
             self.forget(connection)
             connection.close()
 

@@ -59,6 +59,29 @@ def test_a_changed_file_is_applied_by_itself_and_told(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+def test_a_file_that_the_kubelet_exchanges_is_seen(tmp_path: Path) -> None:
+    """As a mounted ConfigMap: the file is a link into a directory that is a link."""
+
+    def mount(directory: Path, name: str, weight: int) -> None:
+        (directory / name).mkdir()
+        (directory / name / "split.json").write_bytes(contracts.as_json(split_to(1, weight=weight)))
+        (directory / "..new").symlink_to(name)
+        (directory / "..new").rename(directory / "..data")
+
+    async def scenario(scene: Scene) -> None:
+        stable = await scene.pod(STABLE)
+        mount(stable.directory, "..2026_1", 5)
+        (stable.directory / "split.json").symlink_to("..data/split.json")
+        for name, weight in (("..2026_2", 25), ("..2026_3", 50)):
+            stable.splitting.look()
+            mount(stable.directory, name, weight)
+            stable.splitting.look()
+            assert stable.splitting.division is not None
+            assert stable.splitting.division.split.weight == weight
+
+    play(tmp_path, scenario)
+
+
 async def told(pod: Pod, digest: str) -> None:
     await until(lambda: pod.snapshot().applied == digest)
 

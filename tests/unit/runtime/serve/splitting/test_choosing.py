@@ -44,7 +44,7 @@ def test_the_share_by_hash_is_within_a_point(weight: int, header: bytes, fields:
 def test_each_block_of_a_hundred_turns_has_just_so_many_and_no_run_of_hundred_has_more_than_two_blocks_may(
     percent: int, start: int, seed: int
 ) -> None:
-    turns = Turns(percent, random.Random(seed).shuffle)
+    turns = Turns(percent, random.Random(seed).sample)
     drawn = [turns.next() for _ in range(300)]
     assert [sum(drawn[place : place + 100]) for place in (0, 100, 200)] == [percent] * 3
     assert sum(drawn[start : start + 100]) <= 2 * percent
@@ -52,7 +52,7 @@ def test_each_block_of_a_hundred_turns_has_just_so_many_and_no_run_of_hundred_ha
 
 def test_turns_do_not_fall_in_step_with_a_caller_that_repeats_itself() -> None:
     """Twenty different questions, asked over and over: each goes to the candidate about as often as any other."""
-    turns = Turns(5, random.Random(1).shuffle)
+    turns = Turns(5, random.Random(1).sample)
     seen = Counter(place % 20 for place in range(100_000) if turns.next())
     assert len(seen) == 20
     assert max(seen.values()) < 1.5 * min(seen.values())

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mainspring_runtime.serve.http import Request, Response
+from mainspring_runtime.serve.splitting import outgoing
 from tests.unit.runtime.serve.splitting.pods import (
     INFER,
     PREDICT,
@@ -27,7 +28,7 @@ from tests.unit.runtime.serve.splitting.pods import (
 )
 
 OWN, CANDIDATES = 1.0, 1001.0  # what the two pods of `both` answer to 1.0
-QUICK = {"request_seconds": 0.4}  # so that half of it is soon over
+QUICK: dict[str, Any] = {"request_seconds": 0.4}  # so that half of it is soon over
 
 
 def test_a_forwarded_request_gets_the_candidate_s_answer_and_counts_there_alone(tmp_path: Path) -> None:
@@ -246,6 +247,56 @@ def test_a_connection_that_was_closed_meanwhile_costs_nothing(tmp_path: Path) ->
         assert [(await caller.ask(1.0)).value for _ in range(6)] == [7] * 6
         assert total(stable.counts.candidate) == (6, 0)
         assert len(served) == 6
+
+    play(tmp_path, scenario)
+
+
+def test_idle_connections_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(scene: Scene) -> None:
+        stable, candidate = await scene.both()
+        await scene.caller(stable).ask(1.0)
+        watching = asyncio.create_task(stable.splitting.watch())
+        await asyncio.sleep(0)
+        assert len(candidate.listener.shared.connections) == 1
+        monkeypatch.setattr(outgoing, "IDLE_SECONDS", -1.0)
+        await until(lambda: not candidate.listener.shared.connections)
+        assert (await scene.caller(stable).ask(1.0)).value == CANDIDATES
+        watching.cancel()
+
+    play(tmp_path, scenario)
+
+
+def test_no_connection_grows_old_so_that_pods_that_come_later_get_requests_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(scene: Scene) -> None:
+        monkeypatch.setattr(outgoing, "AGE_SECONDS", -1.0)
+        stable, candidate = await scene.both()
+        caller = scene.caller(stable)
+        for _ in range(3):
+            assert (await caller.ask(1.0)).value == CANDIDATES
+            await until(lambda: not candidate.listener.shared.connections)
+        assert total(stable.counts.candidate) == (3, 0)
+
+    play(tmp_path, scenario)
+
+
+def test_an_answer_of_a_connection_that_was_given_up_reaches_nobody(tmp_path: Path) -> None:
+    """The candidate answers after its time; the next request must not get that answer."""
+    held: list[Request] = []
+
+    async def scenario(scene: Scene) -> None:
+        candidate = await scene.scripted(held.append)
+        stable = await scene.pod(STABLE, request_seconds=0.4)
+        stable.apply(split_to(candidate.port, weight=100))
+        caller = scene.caller(stable)
+        assert (await caller.ask(1.0)).value == OWN
+        late = held.pop()
+        late.respond(Response(200, b'{"outputs": [{"data": [-1]}]}'))
+        asking = asyncio.create_task(caller.ask(1.0))
+        await until(lambda: bool(held))
+        held.pop().respond(Response(200, b'{"outputs": [{"data": [7]}]}'))
+        assert (await asking).value == 7
 
     play(tmp_path, scenario)
 

@@ -237,7 +237,7 @@ def test_a_copy_is_made_after_the_answer_was_written(tmp_path: Path) -> None:
             seen.append(all(connection.is_idle for connection in stable.listener.shared.connections))
             original(*arguments)
 
-        mirror.copy = copy  # type: ignore[method-assign]
+        mirror.copy = copy  # type: ignore[method-assign, assignment]
         await scene.caller(stable).ask(1.0)
         await mirrored(stable, 1)
         assert seen == [True]
