@@ -116,6 +116,8 @@ TOOLS: dict[str, Tool] = {
         Published("versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
         Published("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
         Published("glua", "github.com/yuin/gopher-lua/cmd/glua", "v1.1.1"),
+        Published("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0", "about 3 minutes"),
+        Published("contour", "github.com/projectcontour/contour/cmd/contour", "v1.33.8", "about 3 minutes"),
         Published("cyclonus", "github.com/mattfenwick/cyclonus/cmd/cyclonus", "v0.5.6"),
     )
 }

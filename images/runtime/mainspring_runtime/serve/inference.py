@@ -78,7 +78,8 @@ class InferenceApp:
         return routes
 
     def _inference_route(self, read: Read, *, binary: bool = False) -> Route:
-        return Route("POST", partial(self._infer, read), self._limits.body_bytes, binary, self._count_refused)
+        answer, load = partial(self._infer, read), self._tallies.load
+        return Route("POST", answer, self._limits.body_bytes, binary, self._count_refused, load)
 
     def _live(self, _request: Request) -> Response:
         """503 tells the kubelet to start the container anew, after a few of them."""

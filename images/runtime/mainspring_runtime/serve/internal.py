@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from mainspring_runtime.serve.http import Request, Response, Route, Router
+from mainspring_runtime.serve.load import LOAD_PATH, Load
 from mainspring_runtime.serve.monitoring import wire
 from mainspring_runtime.serve.monitoring.monitor import Monitor
 
@@ -21,14 +23,16 @@ END = b"# EOF\n"  # of an OpenMetrics exposition, once
 class InternalApp:
     """What the internal port answers."""
 
-    def __init__(self, registry: CollectorRegistry, monitor: Monitor) -> None:
+    def __init__(self, registry: CollectorRegistry, monitor: Monitor, load: Load) -> None:
         self._registry = registry
         self._monitor = monitor
+        self._load = load
         self._writing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
         routes = {
             "/metrics": Route("GET", self._metrics),
             wire.SNAPSHOT_PATH: Route("GET", self._snapshot),
             wire.REFERENCE_PATH: Route("GET", self._reference),
+            LOAD_PATH: Route("GET", self._tell_load),
         }
         self.router = Router(routes, f"this port has {', '.join(routes)}")
 
@@ -37,6 +41,9 @@ class InternalApp:
 
     def _reference(self, _request: Request) -> Response:
         return Response(200, self._monitor.reference())
+
+    def _tell_load(self, _request: Request) -> Response:
+        return Response(200, msgspec.json.encode(self._load.snapshot()))
 
     def _metrics(self, request: Request) -> None:
         task = asyncio.create_task(self._write_metrics(request))

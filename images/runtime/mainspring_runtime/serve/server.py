@@ -68,7 +68,7 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
         monitor=monitor,
         app=app,
         public=Listener(app.router, bind(settings.port), limits),
-        internal=Listener(InternalApp(registry, monitor).router, bind(settings.internal_port), internal),
+        internal=Listener(InternalApp(registry, monitor, tallies.load).router, bind(settings.internal_port), internal),
         executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
     )
 

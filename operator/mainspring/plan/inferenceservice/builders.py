@@ -20,6 +20,7 @@ from mainspring.plan.inferenceservice.observed import Observed
 PORT = 8080
 INTERNAL_PORT = 8081
 REVISION_LETTERS = 8
+SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 # What the usual configuration of a Prometheus without its operator looks for.
 SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(INTERNAL_PORT), "prometheus.io/path": "/metrics"}
 
@@ -77,6 +78,7 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
         account_name(name),
         volumes,
         terminationGracePeriodSeconds=limits.grace_seconds(observed.spec),
+        topologySpreadConstraints=_spread(name, revision),
     )
     spec: Manifest = {
         "replicas": replicas,
@@ -89,6 +91,15 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
     manifest = pods.child(observed.object, "apps/v1", "Deployment", deployment_name(name, revision), labels, spec=spec)
     manifest["metadata"]["annotations"] = {LABEL_MODEL_VERSION: objects.name(version)}
     return manifest
+
+
+def _spread(service: str, revision: str) -> list[Manifest]:
+    """Over nodes and zones as well as it goes; a pod that cannot be placed so is placed all the same."""
+    pods_of_it = {"matchLabels": {LABEL_SERVICE: service, LABEL_REVISION: revision}}
+    return [
+        {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": pods_of_it}
+        for key in SPREAD_OVER
+    ]
 
 
 def _notes(observed: Observed) -> dict[str, str]:

@@ -28,6 +28,7 @@ class Revision:
 
     deployment: Object
     failure: Failure | None = None
+    pods: tuple[Object, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -57,6 +58,22 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Of one pod, on average over the last seconds."""
+
+    concurrency: float  # requests that were being answered
+    requests_per_second: float
+
+
+@dataclass(frozen=True)
+class Loads:
+    """What the ready pods of the stable revision have to do."""
+
+    rates: Mapping[str, Rate | None] = field(default_factory=dict)  # by pod; None: it answered for the first time
+    silent: frozenset[str] = frozenset()  # pods that did not answer
+
+
+@dataclass(frozen=True)
 class Observed:
     object: Object
     spec: InferenceServiceSpec
@@ -66,3 +83,7 @@ class Observed:
     dataset_version: Object | None = None  # what it learned from
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     service: Object | None = None
+    loads: Loads = Loads()
+    autoscaler: Object | None = None
+    route: Object | None = None
+    has_gateways: bool = True  # the cluster has the Gateway API

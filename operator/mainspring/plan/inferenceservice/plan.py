@@ -16,7 +16,7 @@ from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest, Ref
 from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan
-from mainspring.plan.inferenceservice import builders, target
+from mainspring.plan.inferenceservice import autoscaler, builders, exposure, scaling, target
 from mainspring.plan.inferenceservice.observed import Failure, Observed, Revision
 
 ROLLOUTS_MAX = 10
@@ -58,11 +58,10 @@ def _situation(observed: Observed, now: datetime, blocked: bool) -> Situation:
     version = observed.version
     wanted = "" if blocked or version is None else builders.revision_hash(observed, version)
     stable = observed.revisions.get(_stable_hash(observed))
-    replicas = observed.spec.replicas
     return Situation(
         observed=observed,
         now=now,
-        size=0 if observed.spec.stop else 1 if replicas is None else replicas,
+        size=scaling.stable_size(observed, stable, now),
         stable=stable,
         wanted=wanted,
         candidate=observed.revisions.get(wanted) if not stable or stable.hash != wanted else None,
@@ -90,6 +89,8 @@ def _children(situation: Situation, selects: str, *deployments: Manifest) -> tup
         *deployments,
         builders.build_network_policy(observed),
         builders.build_disruption_budget(observed),
+        *autoscaler.children(observed, situation.stable),
+        *exposure.children(observed),
     )
 
 
@@ -214,7 +215,9 @@ def _steady(situation: Situation) -> Plan:
     else:
         why = f": {stable.failure.message}" if stable.failure else ""
         text = f"{stable.ready} of {situation.size} pods of ModelVersion {stable.version} are ready{why}"
-        verdict = conditions.reconciling("Scaling", text)
+        # Nobody changed anything when an autoscaler did.
+        by_itself = scaling.is_automatic(situation.observed) and stable.ready > 0
+        verdict = conditions.ready("Scaling", text) if by_itself else conditions.reconciling("Scaling", text)
     return _plan(situation, verdict, facts, apply=_children(situation, stable.hash), sizes=sizes)
 
 
@@ -254,15 +257,16 @@ def _plan(
     events: tuple[Event, ...] = (),
     requeue: float | None = None,
 ) -> Plan:
-    observed = situation.observed
-    told = _told(situation) | facts
+    observed, stable = situation.observed, situation.stable
+    told = _told(situation) | scaling.facts(observed, stable, situation.now) | exposure.facts(observed) | facts
+    extra = (_available(situation), *scaling.conditions(observed, stable), *exposure.conditions(observed))
     return Plan(
         apply=apply,
         patch=_scaling(situation, sizes),
-        delete=_old_revisions(situation),
-        status=conditions.build_status(observed.object, verdict, situation.now, told, (_available(situation),)),
+        delete=(*_old_revisions(situation), *autoscaler.surplus(observed), *exposure.surplus(observed)),
+        status=conditions.build_status(observed.object, verdict, situation.now, told, extra),
         events=events,
-        requeue_after=requeue,
+        requeue_after=exposure.look_again(observed, scaling.look_again(observed, requeue)),
     )
 
 
@@ -294,7 +298,7 @@ def _scaling(situation: Situation, sizes: dict[str, int]) -> tuple[Patch, ...]:
     patches = []
     for revision in situation.observed.revisions.values():
         wanted = sizes.get(revision.hash, 0)
-        if revision.replicas != wanted:
+        if revision.replicas != wanted and not (wanted and scaling.is_left_alone(situation.observed, revision)):
             target_ref, uid = objects.ref(revision.deployment), objects.uid(revision.deployment)
             patches.append(Patch(target_ref, uid, {"spec": {"replicas": wanted}}, SCALE_FIELD_MANAGER))
     return tuple(patches)

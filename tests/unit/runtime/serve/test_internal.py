@@ -14,7 +14,8 @@ from tests.unit.runtime.serve.wired import Wired
 
 @pytest.fixture
 async def client() -> httpx.AsyncClient:
-    app = InternalApp(make_registry(ServerCollector("tumours", "3", Tallies())), Monitor())
+    tallies = Tallies()
+    app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), tallies.load)
     return httpx.AsyncClient(transport=Wired(app.router, LIMITS), base_url="http://test")
 
 
@@ -47,7 +48,9 @@ async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     response = await client.get("/v2/health/live")
     assert (response.status_code, response.json()) == (
         404,
-        {"error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference"},
+        {
+            "error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference, /load"
+        },
     )
     response = await client.post("/metrics")
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD")
