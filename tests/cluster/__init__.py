@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import backend, delivery, docker, packages, source, tools
+from tests.cluster import addons, backend, delivery, docker, packages, source, tools
 from tests.cluster.backend import Backend
 from tests.cluster.config import DEFAULT_NAME, Cluster, Profile
 from tests.cluster.errors import ClusterError
@@ -18,6 +18,7 @@ from tests.cluster.progress import say
 __all__ = [
     "ClusterError",
     "Profile",
+    "add",
     "build_programs",
     "down",
     "kubeconfig",
@@ -71,6 +72,11 @@ def kubeconfig(name: str = DEFAULT_NAME, profile: Profile = Profile.NODE) -> Pat
             return backend.existing_kubeconfig() or cluster.kubeconfig
         case Backend.SOURCE:
             return cluster.kubeconfig
+
+
+def add(addon: str, name: str = DEFAULT_NAME) -> None:
+    """Have a part of a node that most tests do without, such as metrics-server."""
+    addons.ensure(Cluster(name, Profile.NODE), addon)
 
 
 def build_programs() -> None:

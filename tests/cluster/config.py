@@ -58,6 +58,16 @@ class Ports:
         """Consecutive ports from `first` on."""
         return cls(*range(first, first + len(fields(cls))))
 
+    # The rest of the block belongs to what is added to a running cluster, whose ports must not change for it.
+
+    @property
+    def metrics_server(self) -> int:
+        """What `kubectl top` is answered by."""
+        return self._added(0)
+
+    def _added(self, number: int) -> int:
+        return self.dns_ready + 1 + number
+
     def all(self) -> tuple[int, ...]:
         """The ports as plain numbers."""
         return tuple(asdict(self).values())

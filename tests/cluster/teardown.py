@@ -16,6 +16,7 @@ from tests.cluster.progress import say
 # The kubelet first, so that nothing starts pods again; the store last.
 ORDER = (
     "kubelet",
+    "metrics-server",
     "coredns",
     "kube-proxy",
     "containerd",

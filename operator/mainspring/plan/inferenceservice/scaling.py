@@ -134,12 +134,15 @@ def decide(observed: Observed, policy: Autoscaling, stable: Revision | None, now
     held = _within(policy, told.desired) if told else _present(policy, stable)
     need = _need(policy, observed.loads, held)
     delay = objects.parse_duration(policy.behaviour.scale_down_delay)
-    recent = remember((told.recent if told else None) or [], need.pods, now, delay)
-    rise = _rise(told, now) or Rise(held, now)
+    # Who takes over knows nothing of the time before: the pods that there are may have been needed.
+    known = (told.recent if told else None) or remember([], held, now, delay)
+    recent = remember(known, need.pods, now, delay)
+    going = _rise(told, now)
+    rise = going or Rise(held, now)
     desired = min(held, max(item.pods for item in recent))
     if need.pods > held:
         desired = max(held, min(need.pods, RISE_FACTOR * rise.pods))
-    risen = desired > held or rise.at < now
+    risen = desired > held or going is not None
     made = ScalingStatus(
         metric=policy.metric,
         target=policy.target,
