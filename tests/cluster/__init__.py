@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import addons, backend, delivery, docker, packages, source, tools
+from tests.cluster import addons, backend, config, delivery, docker, gateway, packages, source, tools
 from tests.cluster.backend import Backend
 from tests.cluster.config import DEFAULT_NAME, Cluster, Profile
 from tests.cluster.errors import ClusterError
@@ -21,6 +21,7 @@ __all__ = [
     "add",
     "build_programs",
     "down",
+    "gateway_address",
     "kubeconfig",
     "load_images",
     "recycle_volumes",
@@ -79,12 +80,20 @@ def add(addon: str, name: str = DEFAULT_NAME) -> None:
     addons.ensure(Cluster(name, Profile.NODE), addon)
 
 
+def gateway_address(name: str = DEFAULT_NAME) -> str:
+    """Where the added Gateway listens: host and port."""
+    ports = config.load_ports(Cluster(name, Profile.NODE))
+    if ports is None:
+        raise ClusterError(f"the node {name} does not run; start it first")
+    return gateway.address(ports)
+
+
 def build_programs() -> None:
     """Have every program that tests start: a build takes minutes, and a test has a time limit."""
     packages.ensure(packages.PROMETHEUS | packages.BROWSER)
     from_source = backend.choose() is Backend.SOURCE
     for name, tool in tools.TOOLS.items():
-        if from_source or isinstance(tool, tools.Published):
+        if from_source or (isinstance(tool, tools.Published) and name not in tools.OF_NODE):
             tools.tool(name)
 
 

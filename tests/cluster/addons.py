@@ -9,14 +9,18 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tests.cluster import api, components, config, lock, metrics_server, supervise
+from tests.cluster import api, components, config, gateway, lock, metrics_server, supervise
 from tests.cluster.backend import Backend, choose
 from tests.cluster.config import Cluster, Ports
 from tests.cluster.errors import ClusterError
 
 METRICS_SERVER = "metrics-server"
-NAMES = (METRICS_SERVER,)
-HINTS = {METRICS_SERVER: "install metrics-server; `kubectl top nodes` shows when it works"}
+GATEWAY = "gateway"
+NAMES = (METRICS_SERVER, GATEWAY)
+HINTS = {
+    METRICS_SERVER: "install metrics-server; `kubectl top nodes` shows when it works",
+    GATEWAY: "its journey needs an address that only a node from source has",
+}
 
 
 def ensure(cluster: Cluster, name: str) -> None:
@@ -46,4 +50,13 @@ def _no_metrics(server: api.Endpoint) -> str | None:
     return None if found else "no node was measured yet"
 
 
-ADDONS = {METRICS_SERVER: _metrics_server}
+def _gateway(cluster: Cluster, ports: Ports) -> None:
+    server = components.server(cluster, ports)
+    gateway.install_definitions(server)
+    for path, manifest in gateway.manifests(ports):
+        api.apply(server, path, manifest)
+    supervise.ensure(cluster, [gateway.contour(cluster, ports)])
+    supervise.ensure(cluster, [gateway.envoy(cluster, ports, server)])
+
+
+ADDONS = {METRICS_SERVER: _metrics_server, GATEWAY: _gateway}

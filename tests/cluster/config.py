@@ -65,6 +65,36 @@ class Ports:
         """What `kubectl top` is answered by."""
         return self._added(0)
 
+    @property
+    def envoy(self) -> int:
+        """What the Gateway listens at."""
+        return self._added(1)
+
+    @property
+    def envoy_stats(self) -> int:
+        """What Envoy tells of itself."""
+        return self._added(2)
+
+    @property
+    def xds(self) -> int:
+        """Where Envoy asks Contour."""
+        return self._added(3)
+
+    @property
+    def contour(self) -> int:
+        """What Contour tells of itself."""
+        return self._added(4)
+
+    @property
+    def contour_debug(self) -> int:
+        """What Contour's profiler is at."""
+        return self._added(5)
+
+    @property
+    def envoy_admin(self) -> int:
+        """What Envoy lets be read of its state."""
+        return self._added(6)
+
     def _added(self, number: int) -> int:
         return self.dns_ready + 1 + number
 
