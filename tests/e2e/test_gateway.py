@@ -49,7 +49,9 @@ def test_a_route_leads_from_the_gateway_to_the_model(space: Space, flower_model:
         space.change("InferenceService", "flowers", expose=None)
         space.eventually(lambda: not space.exists("HTTPRoute", "flowers"), "the route is gone")
         space.eventually(lambda: not _is_ready(outside), "Envoy to forget the route")
-    assert ".svc:" in space.get("InferenceService", "flowers")["status"]["url"]
+    space.eventually(
+        lambda: ".svc:" in space.get("InferenceService", "flowers")["status"]["url"], "the address inside the cluster"
+    )
     assert space.predict("flowers", manifests.FLOWERS)["outputs"][0]["data"] == manifests.SPECIES
 
 
