@@ -80,12 +80,26 @@ class Counts:
 
 
 class Traffic:
-    """Starts when it is made, ends with its pod."""
+    """Starts when it is made, ends with its pod.
 
-    def __init__(self, space: Space, image: str, service: str = "flowers", retries: int = 0) -> None:
+    So many clients, each with a pause after every answer, in seconds; requests of three rows, so many times over; what
+    fails is tried again so often.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        image: str,
+        service: str = "flowers",
+        clients: int = CLIENTS,
+        pause: float = PAUSE_SECONDS,
+        times: int = 1,
+        retries: int = 0,
+    ) -> None:
         self._space = space
         self._name = f"{service}-client"
-        space.apply(_pod(self._name, image, service, retries))
+        load = {"CLIENTS": str(clients), "PAUSE": str(pause), "RETRIES": str(retries)}
+        space.apply(_pod(self._name, image, service, load, times))
         space.eventually(lambda: objects.condition_is(space.get("Pod", self._name), "Ready"), "the client is ready")
 
     def counts(self) -> Counts:
@@ -110,15 +124,14 @@ class Traffic:
         return last
 
 
-def _pod(name: str, image: str, service: str, retries: int) -> dict[str, Any]:
-    tensors = [{"name": n, "datatype": "FP64", "shape": [3], "data": v} for n, v in manifests.FLOWERS.items()]
+def _pod(name: str, image: str, service: str, load: dict[str, str], times: int) -> dict[str, Any]:
+    inputs = {n: v * times for n, v in manifests.FLOWERS.items()}
+    tensors = [{"name": n, "datatype": "FP64", "shape": [len(v)], "data": v} for n, v in inputs.items()]
     variables = {
         "SERVICE": service,
         "ASKED": f"/v2/models/{service}/infer",
         "BODY": json.dumps({"inputs": tensors}),
-        "CLIENTS": str(CLIENTS),
-        "PAUSE": str(PAUSE_SECONDS),
-        "RETRIES": str(retries),
+        **load,
         "PORT": str(PORT),
     }
     container = {

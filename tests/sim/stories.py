@@ -30,6 +30,7 @@ class Wait:
 OUR_KINDS = tuple(BY_KIND)
 AUC = {"name": "good", "metric": "roc_auc", "minimum": 0.9}
 NOT_WORSE = {"name": "not-worse", "metric": "roc_auc", "versusChampion": {"margin": 0.01}}
+BY_CPU = {"minReplicas": 2, "maxReplicas": 6, "target": 70}
 RETRY = Ends(1, "OutOfLuck", "try again")
 
 
@@ -186,6 +187,11 @@ STORIES: dict[str, tuple[Step, ...]] = {
     "stop and start": (
         edit("InferenceService", "tumours", stop=True),
         edit("InferenceService", "tumours", stop=False, replicas=3),
+    ),
+    "an autoscaler and a route come, go with a new version, and are taken away": (
+        edit("InferenceService", "tumours", replicas=None, autoscaling=BY_CPU, expose={"gateway": {"name": "public"}}),
+        second_run,
+        edit("InferenceService", "tumours", replicas=3, autoscaling=None, expose=None),
     ),
     "other limits of the server, with which a load hangs until there is a new version": (
         lambda sim: sim.workloads.rule("serve-tumours-v1", HANGS),

@@ -39,6 +39,8 @@ def rules(store_root_secret: str = "mainspring-store") -> tuple[Access, ...]:
         Access("", ("events",), ("get", "list", "create", "patch")),
         Access("apps", ("deployments",), (*READ, *WRITE)),
         Access("batch", ("jobs",), (*READ, *WRITE)),
+        Access("autoscaling", ("horizontalpodautoscalers",), (*READ, *WRITE)),
+        Access("gateway.networking.k8s.io", ("httproutes",), (*READ, *WRITE)),
         Access("policy", ("poddisruptionbudgets",), (*READ, *WRITE)),
         Access("networking.k8s.io", ("networkpolicies",), (*READ, *WRITE)),
         Access("rbac.authorization.k8s.io", ("roles", "rolebindings"), (*READ, *WRITE)),

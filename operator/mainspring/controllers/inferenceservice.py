@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -9,6 +10,7 @@ from datetime import datetime
 from mainspring.api.v1alpha1.common import LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.controllers import reading
+from mainspring.controllers.loads import LoadReader
 from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.controllers.rollouts import RolloutReader
 from mainspring.kube.prometheus import Prometheus
@@ -18,8 +20,8 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
-from mainspring.plan.inferenceservice import builders, failures, figures, plan, situations, target
-from mainspring.plan.inferenceservice.observed import Counts, Observed, Revision
+from mainspring.plan.inferenceservice import builders, failures, figures, plan, scaling, situations, target
+from mainspring.plan.inferenceservice.observed import Counts, Loads, Observed, Revision
 
 
 class InferenceServiceController:
@@ -29,6 +31,7 @@ class InferenceServiceController:
         self._store = store
         self._settings = settings
         self._rollouts = RolloutReader(asked, prometheus)
+        self._loads = LoadReader(asked)
 
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
@@ -48,6 +51,7 @@ class InferenceServiceController:
         if obj is None:
             COLLECTOR.forget(key)
             self._rollouts.forget(key)
+            self._loads.forget(key)
             return None
         spec = InferenceServiceSpec.model_validate(objects.spec(obj))
         fixed = self._version(key.namespace, spec.model.version)
@@ -65,8 +69,12 @@ class InferenceServiceController:
             service=self._store.get(Ref("Service", key.namespace, key.name)),
             candidate_service=self._child(obj, "Service", builders.candidate_name(key.name)),
             split=self._child(obj, "ConfigMap", builders.split_name(key.name)),
+            autoscaler=self._child(obj, "HorizontalPodAutoscaler", key.name),
+            route=self._child(obj, "HTTPRoute", key.name),
+            has_gateways=self._store.serves("HTTPRoute"),
         )
-        return replace(observed, counts=await self._counts(key, observed))
+        counts, loads = await asyncio.gather(self._counts(key, observed), self._read_loads(key, observed))
+        return replace(observed, counts=counts, loads=loads)
 
     async def _counts(self, key: Ref, observed: Observed) -> Counts:
         state = situations.going_on(observed)
@@ -75,6 +83,14 @@ class InferenceServiceController:
             return Counts()
         stable, candidate = (observed.revisions.get(r) for r in (state.from_revision, state.revision))
         return await self._rollouts.read(key, observed.spec, state, stable, candidate)
+
+    async def _read_loads(self, key: Ref, observed: Observed) -> Loads:
+        """Of the stable revision: while another one is rolled out its pods still get every request first."""
+        stable = observed.revisions.get(objects.status(observed.object).get("stableRevision", ""))
+        if stable is None or not scaling.reads_servers(observed):
+            self._loads.forget(key)
+            return Loads()
+        return await self._loads.read(key, stable.pods)
 
     def _child(self, owner: Object, kind: str, name: str) -> Object | None:
         found = self._store.get(Ref(kind, objects.namespace(owner), name))

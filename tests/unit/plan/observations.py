@@ -15,6 +15,7 @@ from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
 from mainspring.api.v1alpha1.rollouts import Cause, Judgement, Outcome, Phase, RolloutStatus, Strategy
+from mainspring.api.v1alpha1.scaling import Autoscaling
 from mainspring.api.v1alpha1.trainingrun import MetricValue, TrainingRunSpec
 from mainspring.plan.common import gates, objects, proving
 from mainspring.plan.common.jobs import JobState
@@ -22,9 +23,9 @@ from mainspring.plan.dataset import builders as dataset_builders
 from mainspring.plan.dataset import observed as dataset_observed
 from mainspring.plan.dataset import trigger
 from mainspring.plan.datasetversion import observed as datasetversion_observed
+from mainspring.plan.inferenceservice import autoscaler, splits
 from mainspring.plan.inferenceservice import builders as service_builders
 from mainspring.plan.inferenceservice import observed as service_observed
-from mainspring.plan.inferenceservice import splits
 from mainspring.plan.model import observed as model_observed
 from mainspring.plan.modelversion import builders as version_builders
 from mainspring.plan.modelversion import observed as version_observed
@@ -301,6 +302,26 @@ def model_versions(draw: Draw) -> version_observed.Observed:
 # ---- InferenceService
 
 
+EXPOSES: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"from": [{"podSelector": {}}]},
+    {"gateway": {"name": "public"}, "hostnames": ["a.example.org"]},
+)
+AUTOSCALINGS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"maxReplicas": 3, "metric": "CPU", "target": 70},
+    {"minReplicas": 2, "maxReplicas": 3, "metric": "Concurrency", "target": 2},
+)
+LOADS = st.builds(
+    service_observed.Loads,
+    st.dictionaries(
+        st.sampled_from(["a", "b"]),
+        st.none() | st.builds(service_observed.Rate, st.floats(0, 9), st.floats(0, 9)),
+    ),
+    st.sampled_from([frozenset[str](), frozenset({"c"})]),
+)
+
+
 @st.composite
 def services(draw: Draw) -> service_observed.Observed:
     versions = [_any_version(draw, n) for n in range(1, 5)]
@@ -308,8 +329,9 @@ def services(draw: Draw) -> service_observed.Observed:
         replicas=draw(st.sampled_from([None, 0, 2])),
         stop=draw(st.booleans()),
         podTemplate=draw(TEMPLATES),
-        expose=draw(st.sampled_from([None, {"from": [{"podSelector": {}}]}])),
+        expose=draw(st.sampled_from(EXPOSES)),
         rollout=draw(st.none() | ROLLOUTS),
+        autoscaling=draw(st.sampled_from(AUTOSCALINGS)),
     )
     obj = builders.stored(builders.service(draw(NAMES), **spec))
     observed = service_observed.Observed(
@@ -342,6 +364,9 @@ def services(draw: Draw) -> service_observed.Observed:
         ),
         revisions={r.hash: r for r in found},
         service=draw(st.sampled_from([None, *(service_builders.build_service(observed, r.hash) for r in found)])),
+        loads=draw(LOADS),
+        autoscaler=draw(st.sampled_from([None, *(_autoscaler(observed, r) for r in found)])),
+        has_gateways=draw(st.booleans()),
     )
 
 
@@ -379,6 +404,11 @@ def _counts(draw: Draw, found: list[service_observed.Revision]) -> service_obser
     said = SplitSnapshot(revision="r", epoch="e", rollout=draw(st.sampled_from(rollouts)), stages=stages)
     gone = said.model_copy(update={"epoch": "before"})
     return service_observed.Counts({"pod": said}, gone=draw(st.sampled_from([(), (gone,)])))
+
+
+def _autoscaler(observed: service_observed.Observed, revision: service_observed.Revision) -> dict[str, Any]:
+    policy = Autoscaling.model_validate(AUTOSCALINGS[1])
+    return builders.stored_child(autoscaler.build_autoscaler(observed, policy, revision))
 
 
 def _revision(draw: Draw, observed: service_observed.Observed, version: dict[str, Any]) -> service_observed.Revision:

@@ -12,6 +12,7 @@ from mainspring.plan.common import gates, objects
 from mainspring.plan.dataset import plan as dataset_plan
 from mainspring.plan.datasetversion import plan as datasetversion_plan
 from mainspring.plan.inferenceservice import plan as service_plan
+from mainspring.plan.inferenceservice import scaling
 from mainspring.plan.model import candidates
 from mainspring.plan.model import plan as model_plan
 from mainspring.plan.modelversion import plan as version_plan
@@ -64,7 +65,10 @@ def test_a_serving_revision_keeps_its_size_while_another_comes_up(observed: Any)
         return
     revision = observed.revisions[stable]
     patched = {p.target.name: p.body["spec"]["replicas"] for p in plan.patch}
-    size = 1 if observed.spec.replicas is None else observed.spec.replicas
+    size = scaling.stable_size(observed, revision, builders.NOW)
+    assert observed.spec.autoscaling is not None or size == (
+        1 if observed.spec.replicas is None else observed.spec.replicas
+    )
     assert patched.get(objects.name(revision.deployment), revision.replicas) == size
     assert objects.name(revision.deployment) not in {target.name for target, _ in plan.delete}
 

@@ -29,6 +29,7 @@ INTERNAL_PORT = 8081
 REVISION_LETTERS = 8
 SPLIT_VOLUME = "split"
 COMPONENT = "serve"
+SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 # What the usual configuration of a Prometheus without its operator looks for.
 SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(INTERNAL_PORT), "prometheus.io/path": "/metrics"}
 
@@ -95,6 +96,7 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
         account_name(name),
         [] if observed.spec.runtime else [_split_volume(name)],
         terminationGracePeriodSeconds=limits.grace_seconds(observed.spec),
+        topologySpreadConstraints=_spread(name, revision),
     )
     spec: Manifest = {
         "replicas": replicas,
@@ -116,6 +118,15 @@ def _split_volume(service: str) -> Manifest:
 
 def _split_mount() -> Manifest:
     return {"name": SPLIT_VOLUME, "mountPath": SPLIT_DIR, "readOnly": True}
+
+
+def _spread(service: str, revision: str) -> list[Manifest]:
+    """Over nodes and zones as well as it goes; a pod that cannot be placed so is placed all the same."""
+    pods_of_it = {"matchLabels": {LABEL_SERVICE: service, LABEL_REVISION: revision}}
+    return [
+        {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": pods_of_it}
+        for key in SPREAD_OVER
+    ]
 
 
 def _notes(observed: Observed) -> dict[str, str]:

@@ -18,7 +18,7 @@ from mainspring.api.v1alpha1.rollouts import (
     Strategy,
 )
 from mainspring.plan.common import objects
-from mainspring.plan.inferenceservice import analysis, builders, evidence, situations, splits, target
+from mainspring.plan.inferenceservice import analysis, builders, evidence, exposure, situations, splits, target
 from mainspring.plan.inferenceservice.observed import Failure, Revision
 from mainspring.plan.inferenceservice.situations import Situation
 
@@ -184,7 +184,7 @@ def split_by(situation: Situation) -> SplitBy:
     assert stable is not None
     if splits.can_split(stable) and not situation.observed.counts.unsuitable:
         return SplitBy.SERVERS
-    return SplitBy.PODS
+    return SplitBy.GATEWAY if exposure.splits(situation.observed) else SplitBy.PODS
 
 
 def _cause(situation: Situation) -> Cause:

@@ -74,6 +74,22 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Rate:
+    """Of one pod, on average over the last seconds."""
+
+    concurrency: float  # requests that were being answered
+    requests_per_second: float
+
+
+@dataclass(frozen=True)
+class Loads:
+    """What the ready pods of the stable revision have to do."""
+
+    rates: Mapping[str, Rate | None] = field(default_factory=dict)  # by pod; None: it answered for the first time
+    silent: frozenset[str] = frozenset()  # pods that did not answer
+
+
+@dataclass(frozen=True)
 class Observed:
     object: Object
     spec: InferenceServiceSpec
@@ -86,3 +102,7 @@ class Observed:
     candidate_service: Object | None = None
     split: Object | None = None  # the ConfigMap
     counts: Counts = Counts()
+    loads: Loads = Loads()
+    autoscaler: Object | None = None
+    route: Object | None = None
+    has_gateways: bool = True  # the cluster has the Gateway API

@@ -14,7 +14,7 @@ from mainspring.api.v1alpha1.rollouts import Cause, Strategy
 from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.plan import NOTHING, Plan
-from mainspring.plan.inferenceservice import builders, rollout, situations, target
+from mainspring.plan.inferenceservice import builders, rollout, scaling, situations, target
 from mainspring.plan.inferenceservice.observed import Failure, Observed
 from mainspring.plan.inferenceservice.situations import Situation
 
@@ -120,7 +120,9 @@ def _steady(situation: Situation, serving: Verdict | None = None) -> Plan:
     else:
         why = f": {stable.failure.message}" if stable.failure else ""
         text = f"{stable.ready} of {situation.size} pods of ModelVersion {stable.version} are ready{why}"
-        verdict = conditions.reconciling("Scaling", text)
+        # Nobody changed anything when an autoscaler did.
+        by_itself = scaling.is_automatic(situation.observed) and stable.ready > 0
+        verdict = conditions.ready("Scaling", text) if by_itself else conditions.reconciling("Scaling", text)
     return situations.compose(situation, verdict, facts, apply=situations.children(situation, stable.hash), sizes=sizes)
 
 

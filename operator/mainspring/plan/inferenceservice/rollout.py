@@ -59,7 +59,7 @@ def _go_on(before: RolloutStatus, course: Course) -> Plan:
         situation,
         _verdict(course),
         facts,
-        apply=situations.children(situation, _selected(state), *made),
+        apply=situations.children(situation, _selected(state), *made, route_weight=_route_weight(state)),
         sizes={course.stable.hash: situation.size, situation.wanted: pods},
         split=course.split,
         events=_events(before, state),
@@ -72,6 +72,10 @@ def _selected(state: RolloutStatus) -> str | None:
     """The revision that the Service selects; None: both."""
     by_pods = state.split_by is SplitBy.PODS and state.weight and state.phase is not Phase.STARTING
     return None if by_pods else state.from_revision
+
+
+def _route_weight(state: RolloutStatus) -> int:
+    return state.weight if state.split_by is SplitBy.GATEWAY else 0
 
 
 def _look_seconds(policy: RolloutPolicy) -> float:

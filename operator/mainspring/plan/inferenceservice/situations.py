@@ -14,7 +14,15 @@ from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.objects import Manifest, Ref
 from mainspring.plan.common.plan import Event, Patch, Plan
-from mainspring.plan.inferenceservice import builders, delivery, failures, splits
+from mainspring.plan.inferenceservice import (
+    autoscaler,
+    builders,
+    delivery,
+    exposure,
+    failures,
+    scaling,
+    splits,
+)
 from mainspring.plan.inferenceservice.observed import Failure, Observed, Revision
 
 ROLLOUTS_MAX = 10
@@ -54,11 +62,10 @@ def situate(observed: Observed, now: datetime, blocked: bool) -> Situation:
     version = observed.version
     wanted = "" if blocked or version is None else builders.revision_hash(observed, version)
     stable = observed.revisions.get(_stable_hash(observed))
-    replicas = observed.spec.replicas
     return Situation(
         observed=observed,
         now=now,
-        size=0 if observed.spec.stop else 1 if replicas is None else replicas,
+        size=scaling.stable_size(observed, stable, now),
         stable=stable,
         wanted=wanted,
         candidate=observed.revisions.get(wanted) if not stable or stable.hash != wanted else None,
@@ -77,8 +84,10 @@ def _stable_hash(observed: Observed) -> str:
     return selected if found is not None and found.ready > 0 else ""
 
 
-def children(situation: Situation, selects: str | None, *deployments: Manifest) -> tuple[Manifest, ...]:
-    """In this order a Deployment comes as soon as all that could stop it is known, and long before its pods answer."""
+def children(
+    situation: Situation, selects: str | None, *deployments: Manifest, route_weight: int = 0
+) -> tuple[Manifest, ...]:
+    """`route_weight`: percent for the candidate where a Gateway splits. In this order a Deployment comes as soon as all that could stop it is known, and long before its pods answer."""
     observed = situation.observed
     return (
         builders.build_account(observed),
@@ -86,6 +95,8 @@ def children(situation: Situation, selects: str | None, *deployments: Manifest) 
         *deployments,
         builders.build_network_policy(observed),
         builders.build_disruption_budget(observed),
+        *autoscaler.children(observed, situation.stable),
+        *exposure.children(observed, route_weight),
     )
 
 
@@ -204,16 +215,33 @@ def compose(
 ) -> Plan:
     """`split`: what the stable pods do with requests. Without `rollout` among the facts none goes on any more."""
     observed = situation.observed
-    told = _told(situation) | _nothing_goes_on(situation, facts) | facts
+    goes_on = _nothing_goes_on(situation, facts)
+    told = (
+        _told(situation)
+        | scaling.facts(observed, situation.stable, situation.now)
+        | exposure.facts(observed)
+        | goes_on
+        | facts
+    )
+    extra = (
+        _available(situation),
+        *scaling.conditions(observed, situation.stable),
+        *exposure.conditions(observed),
+    )
     candidate = str((facts.get("rollout") or {}).get("revision", ""))
     return Plan(
         apply=(*splits.children(observed, split, candidate), *apply),
         patch=(*splits.patches(observed, situation.stable, split), *_scaling(situation, sizes)),
-        delete=(*splits.surplus(observed, candidate), *_old_revisions(situation)),
-        status=conditions.build_status(observed.object, verdict, situation.now, told, (_available(situation),)),
+        delete=(
+            *splits.surplus(observed, candidate),
+            *_old_revisions(situation),
+            *autoscaler.surplus(observed),
+            *exposure.surplus(observed),
+        ),
+        status=conditions.build_status(observed.object, verdict, situation.now, told, extra),
         status_first=status_first,
         events=events,
-        requeue_after=requeue,
+        requeue_after=exposure.look_again(observed, scaling.look_again(observed, requeue)),
     )
 
 
@@ -259,7 +287,7 @@ def _scaling(situation: Situation, sizes: dict[str, int]) -> tuple[Patch, ...]:
     patches = []
     for revision in situation.observed.revisions.values():
         wanted = sizes.get(revision.hash, 0)
-        if revision.replicas != wanted:
+        if revision.replicas != wanted and not (wanted and scaling.is_left_alone(situation.observed, revision)):
             target_ref, uid = objects.ref(revision.deployment), objects.uid(revision.deployment)
             patches.append(Patch(target_ref, uid, {"spec": {"replicas": wanted}}, SCALE_FIELD_MANAGER))
     return tuple(patches)
