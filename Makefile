@@ -26,7 +26,7 @@ $(VENV)/.done: tests/requirements.lock
 venv: $(VENV)/.done ## Install the Python packages for development (cached outside the checkout)
 
 .PHONY: cluster-up cluster-down kubeconfig images install uninstall programs
-programs: venv ## Build what the tests start (Kubernetes, Helm, …): about 20 minutes the first time, cached afterwards
+programs: venv ## Build what the tests start (Kubernetes, Helm, …): about 25 minutes the first time, cached afterwards
 	@$(PY) -m tests.cluster programs
 
 cluster-up: venv ## Start the test cluster: KUBECONFIG's, else kind, else a node from source

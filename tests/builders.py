@@ -156,6 +156,7 @@ def model_version(
     promoted: str = "",
     rejected: str = "",
     signature: str = "",
+    proving: str = "",
     created: str = "",
     status: Mapping[str, Any] | None = None,
     model: Object | None = None,
@@ -170,7 +171,7 @@ def model_version(
         "primary": "roc_auc",
         **spec,
     }
-    notes = {"promoted-at": promoted, "rejected": rejected, "signature": signature}
+    notes = {"promoted-at": promoted, "rejected": rejected, "signature": signature, "proving": proving}
     if passed is not None:
         notes["gates"] = Decision(_gates_hash(model), champion, passed).to_json()
     if verified if verified is not None else passed is not None:

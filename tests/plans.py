@@ -35,8 +35,11 @@ def applied(plan: Plan) -> list[str]:
 
 def notes(plan: Plan) -> dict[str, dict[str, str]]:
     """Annotations that the plan writes, by object, without their prefix."""
-    found = {p.target.name: p.body["metadata"]["annotations"] for p in plan.patch if "metadata" in p.body}
-    return {name: {k.rpartition("/")[2]: v for k, v in every.items()} for name, every in found.items()}
+    found: dict[str, dict[str, str]] = {}
+    for patch in plan.patch:
+        for key, value in patch.body.get("metadata", {}).get("annotations", {}).items():
+            found.setdefault(patch.target.name, {})[key.rpartition("/")[2]] = value
+    return found
 
 
 def deleted(plan: Plan) -> list[str]:

@@ -334,3 +334,85 @@ def test_who_may_see_only_monitors_gets_a_report_with_gaps(
     told = json.loads(answer.out)
     assert (told["tone"], told["windows"]) == ("Bad", [])
     assert any("configmaps" in note and "This could not be read" in note for note in told["notes"])
+
+
+def rolling_out(server: Server, space: str, **facts: Any) -> None:
+    """A service with this status; nobody acts on it here."""
+    told = {"stableVersion": "tumours-v1", "observedGeneration": 1, **facts}
+    put(server, space, builders.stored(builders.service(rollout={"steps": [5, 50]}), told))
+
+
+def annotations(server: Server, space: str) -> dict[str, str]:
+    found = server.get({**builders.service(), "metadata": {"name": "tumours", "namespace": space}})
+    return {key.partition("/")[2]: value for key, value in objects.annotations_of(found).items()}
+
+
+UNDER_WAY = {
+    "version": "tumours-v2",
+    "revision": "bbb",
+    "fromVersion": "tumours-v1",
+    "fromRevision": "aaa",
+    "strategy": "Canary",
+    "cause": "Champion",
+    "phase": "Stepping",
+    "weight": 5,
+    "startedAt": builders.at(0),
+}
+
+
+def test_a_rollout_is_aborted_and_promoted_by_a_word(shell: Shell, server: Server, namespace: str) -> None:
+    rolling_out(server, namespace, rollout=UNDER_WAY)
+    assert (
+        "tumours-v2 instead of tumours-v1 (Canary, Stepping, step 1 of 2)" in shell.run("status", "-n", namespace).out
+    )
+    answer = shell.run("abort", "inf/tumours", "-n", namespace)
+    assert answer.out == "inferenceservice/tumours: the rollout of tumours-v2 ends; tumours-v1 goes on\n"
+    assert annotations(server, namespace) == {"abort": "bbb"}
+    answer = shell.run("promote", "inf/tumours", "-n", namespace)
+    assert "tumours-v2 (it is Inconclusive so far) takes all requests" in answer.out
+    assert annotations(server, namespace) == {"promote": "bbb"}, "whoever changes his mind is obeyed"
+
+
+def test_a_following_service_is_rolled_back_by_its_model(shell: Shell, server: Server, namespace: str) -> None:
+    rolling_out(server, namespace)
+    moves = [
+        {"version": f"tumours-v{number}", "to": "Champion", "reason": "r", "actor": "a", "time": builders.at(number)}
+        for number in (1, 2)
+    ]
+    told = {"champion": "tumours-v2", "history": moves, "observedGeneration": 1}
+    put(server, namespace, builders.stored(builders.model(aliases={"old": "tumours-v1"}), told))
+    missing = shell.run("rollback", "inf/tumours", "-n", namespace).complaint
+    assert missing == "error: ModelVersion tumours-v1, which was there before, does not exist any more"
+    put(server, namespace, builders.model_version(1))
+    answer = shell.run("rollback", "inf/tumours", "-n", namespace)
+    assert answer.out == (
+        "inferenceservice/tumours: tumours-v1 instead of tumours-v2: Model tumours has spec.aliases.champion: tumours-v1"
+        " now; if it is managed in Git, this belongs there\n"
+    )
+    found = server.get({**builders.model(), "metadata": {"name": "tumours", "namespace": namespace}})
+    assert found["spec"]["aliases"] == {"champion": "tumours-v1", "old": "tumours-v1"}
+
+
+@pytest.mark.parametrize(
+    ("command_line", "words"),
+    [
+        (["promote", "inf/tumours"], "nothing is rolled out and nothing was rolled back"),
+        (["abort", "tumours"], "nothing is rolled out, it serves tumours-v1"),
+        (["abort", "inf/tumour"], "did you mean tumours?"),
+        (["rollback", "mon/tumours"], "name a InferenceService, such as inf/tumours"),
+    ],
+)
+def test_what_cannot_be_decided_is_told(
+    complain: Complain, server: Server, namespace: str, command_line: list[str], words: str
+) -> None:
+    rolling_out(server, namespace)
+    assert words in complain(*command_line, "-n", namespace)
+
+
+def test_who_may_not_write_is_told_so(shell: Shell, server: Server, namespace: str, tmp_path: Path) -> None:
+    rolling_out(server, namespace, rollout=UNDER_WAY)
+    services = {"apiGroups": ["mainspring.dev"], "resources": ["inferenceservices"], "verbs": ["get"]}
+    file = tmp_path / "reader"
+    file.write_text(as_token(yaml.safe_load(shell.kubeconfig.read_text()), account(server, namespace, services)))
+    complaint = shell.run("abort", "inf/tumours", "-n", namespace, KUBECONFIG=str(file)).complaint
+    assert 'cannot patch resource "inferenceservices"' in complaint

@@ -21,6 +21,7 @@ ALERT = {
     "webhook": {"url": "https://alerts.example.org/x?y=1"},
     "events": ["DriftDetected", "RetrainFailed"],
 }
+CONCURRENCY = {"maxReplicas": 3, "metric": "Concurrency", "target": 4}
 GATE = {"name": "g", "metric": "roc_auc", "minimum": 0.9}
 
 
@@ -117,6 +118,11 @@ ACCEPTED = (
     service(server={}),
     service(server={"maxBatchRows": 256, "maxQueue": 1000, "requestTimeout": "5s", "warmup": True}),
     service(server={"maxRows": 1_000_000, "maxBodySize": "1024Mi", "requestTimeout": "100ms", "loadTimeout": "6h"}),
+    service(autoscaling=CONCURRENCY),
+    service(autoscaling={"maxReplicas": 3, "target": 70}, runtime={"image": "triton"}),
+    service(autoscaling={"maxReplicas": 3, "target": 70}, resources={"limits": {"cpu": "1"}}),
+    service(autoscaling={**CONCURRENCY, "behaviour": {"scaleDownDelay": "0s"}}),
+    service(expose={"gateway": {"name": "public", "namespace": "infra"}, "hostnames": ["*.example.org", "localhost"]}),
     service(server={"maxBodySize": "9999Ki", "requestTimeout": "10m", "loadTimeout": "1m30.5s", "warmup": False}),
     monitor(performance=ACCURACY, retrain={"template": {"spec": RUN}}),
     monitor(performance={**ACCURACY, "labels": {"dataset": "d", "key": "customer", "delay": "30d", "every": "6h"}}),
@@ -218,6 +224,30 @@ REFUSED = (
     service("server needs Mainspring's own server", server={}, runtime={"image": "triton"}),
     service("spec.replicas", replicas=-1),
     service("spec.replicas", replicas=1001),
+    service("set replicas or autoscaling, not both", replicas=2, autoscaling=CONCURRENCY),
+    service("autoscaling.maxReplicas must be at least", autoscaling={**CONCURRENCY, "minReplicas": 4}),
+    service("spec.autoscaling.minReplicas", autoscaling={**CONCURRENCY, "minReplicas": 0}),
+    service("spec.autoscaling.target", autoscaling={**CONCURRENCY, "target": 0}),
+    service("spec.autoscaling.metric", autoscaling={**CONCURRENCY, "metric": "Pods"}),
+    service("percent of resources.requests, at most 1000", autoscaling={"maxReplicas": 3, "target": 1001}),
+    service(
+        "scaleDownDelay must be between 0s and 1h",
+        autoscaling={**CONCURRENCY, "behaviour": {"scaleDownDelay": "61m"}},
+    ),
+    service("needs Mainspring's own server", autoscaling=CONCURRENCY, runtime={"image": "triton"}),
+    service(
+        "autoscaling by CPU is in percent of resources.requests.cpu: set it",
+        autoscaling={"maxReplicas": 3, "target": 70},
+        resources={"requests": {"memory": "1Gi"}},
+    ),
+    service(
+        "autoscaling by Memory is in percent of resources.requests.memory: set it",
+        autoscaling={"maxReplicas": 3, "metric": "Memory", "target": 70},
+        resources={"requests": {"cpu": "1"}},
+    ),
+    service("expose.hostnames needs expose.gateway", expose={"hostnames": ["a.example.org"]}),
+    service("spec.expose.hostnames", expose={"gateway": {"name": "public"}, "hostnames": ["A.example.org"]}),
+    service("spec.expose.gateway.name", expose={"gateway": {}}),
     service("spec.runtime.image", "Required value", runtime={}),
     monitor("spec.performance", "set minimum", performance={"metric": "accuracy"}),
     monitor("spec.performance", "set minimum", performance={"metric": "r2", "minimum": 0, "maximum": 1}),

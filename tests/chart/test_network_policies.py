@@ -28,6 +28,7 @@ SETTINGS = Settings(
 FRIENDS = {"podSelector": {"matchLabels": {"app": "friend"}}}
 EVERYBODY, FRIENDS_ONLY = {}, {"expose": {"from": [FRIENDS]}}
 
+OWN = ""  # the app of a caller that is a pod of the service itself
 Case = tuple[dict[str, Any], str, str, int, bool]
 CASES: list[Case] = [
     # spec, namespace of the caller, its app label, port, allowed
@@ -41,6 +42,9 @@ CASES: list[Case] = [
     (FRIENDS_ONLY, "models", "shop", 8080, False),
     (FRIENDS_ONLY, "apps", "friend", 8080, False),
     (FRIENDS_ONLY, "mainspring-system", "operator", 8081, True),
+    # During a rollout stable pods forward to those of the candidate.
+    (FRIENDS_ONLY, "models", OWN, 8080, True),
+    (FRIENDS_ONLY, "apps", OWN, 8080, False),
 ]
 
 
@@ -50,7 +54,7 @@ def test_who_may_reach_which_port(
 ) -> None:
     policy, pod_labels = _policy(spec)
     traffic = {
-        "Source": _peer(space, {"app": app}, "10.0.0.1"),
+        "Source": _peer(space, {"app": app} if app else pod_labels, "10.0.0.1"),
         "Destination": _peer("models", pod_labels, "10.0.0.2"),
         "Protocol": "TCP",
         "ResolvedPort": port,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cluster import backend, delivery, docker, packages, source, tools
+from tests.cluster import addons, backend, config, delivery, docker, gateway, packages, source, tools
 from tests.cluster.backend import Backend
 from tests.cluster.config import DEFAULT_NAME, Cluster, Profile
 from tests.cluster.errors import ClusterError
@@ -18,8 +18,10 @@ from tests.cluster.progress import say
 __all__ = [
     "ClusterError",
     "Profile",
+    "add",
     "build_programs",
     "down",
+    "gateway_address",
     "kubeconfig",
     "load_images",
     "recycle_volumes",
@@ -73,12 +75,25 @@ def kubeconfig(name: str = DEFAULT_NAME, profile: Profile = Profile.NODE) -> Pat
             return cluster.kubeconfig
 
 
+def add(addon: str, name: str = DEFAULT_NAME) -> None:
+    """Have a part of a node that most tests do without, such as metrics-server."""
+    addons.ensure(Cluster(name, Profile.NODE), addon)
+
+
+def gateway_address(name: str = DEFAULT_NAME) -> str:
+    """Where the added Gateway listens: host and port."""
+    ports = config.load_ports(Cluster(name, Profile.NODE))
+    if ports is None:
+        raise ClusterError(f"the node {name} does not run; start it first")
+    return gateway.address(ports)
+
+
 def build_programs() -> None:
     """Have every program that tests start: a build takes minutes, and a test has a time limit."""
     packages.ensure(packages.PROMETHEUS | packages.BROWSER)
     from_source = backend.choose() is Backend.SOURCE
     for name, tool in tools.TOOLS.items():
-        if from_source or isinstance(tool, tools.Published):
+        if from_source or (isinstance(tool, tools.Published) and name not in tools.OF_NODE):
             tools.tool(name)
 
 

@@ -1,4 +1,4 @@
-"""The commands: `python -m tests.cluster up | down | status | kubeconfig | images | values | programs | tool`.
+"""The commands: `python -m tests.cluster up | down | add | status | kubeconfig | images | values | programs | tool`.
 
 Standard output carries the answer (a path) and nothing else; progress and errors go
 to standard error.
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from tests import cluster
-from tests.cluster import config, paths, supervise, tools
+from tests.cluster import addons, config, paths, supervise, tools
 from tests.cluster.config import DEFAULT_NAME, Cluster, Profile
 from tests.cluster.errors import ClusterError
 
@@ -40,6 +40,10 @@ def _up(options: argparse.Namespace) -> str:
 def _down(options: argparse.Namespace) -> None:
     for profile in [options.profile] if options.profile else list(Profile):
         cluster.down(options.name, profile)
+
+
+def _add(options: argparse.Namespace) -> None:
+    cluster.add(options.addon, options.name)
 
 
 def _kubeconfig(options: argparse.Namespace) -> str:
@@ -102,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
 
     commands.add_parser("up", parents=[named, profiled], help="start a cluster, or repair it").set_defaults(run=_up)
     commands.add_parser("down", parents=[named, either], help="end a cluster").set_defaults(run=_down)
+    addition = commands.add_parser("add", parents=[named], help="add a part that only some tests need to a node")
+    addition.add_argument("addon", choices=addons.NAMES, metavar="NAME", help=", ".join(addons.NAMES))
+    addition.set_defaults(run=_add)
     commands.add_parser("status", help="show the clusters from source").set_defaults(run=_status)
     commands.add_parser("kubeconfig", parents=[named, profiled], help="print the kubeconfig's path").set_defaults(
         run=_kubeconfig

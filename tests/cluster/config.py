@@ -58,6 +58,46 @@ class Ports:
         """Consecutive ports from `first` on."""
         return cls(*range(first, first + len(fields(cls))))
 
+    # The rest of the block belongs to what is added to a running cluster, whose ports must not change for it.
+
+    @property
+    def metrics_server(self) -> int:
+        """What `kubectl top` is answered by."""
+        return self._added(0)
+
+    @property
+    def envoy(self) -> int:
+        """What the Gateway listens at."""
+        return self._added(1)
+
+    @property
+    def envoy_stats(self) -> int:
+        """What Envoy tells of itself."""
+        return self._added(2)
+
+    @property
+    def xds(self) -> int:
+        """Where Envoy asks Contour."""
+        return self._added(3)
+
+    @property
+    def contour(self) -> int:
+        """What Contour tells of itself."""
+        return self._added(4)
+
+    @property
+    def contour_debug(self) -> int:
+        """What Contour's profiler is at."""
+        return self._added(5)
+
+    @property
+    def envoy_admin(self) -> int:
+        """What Envoy lets be read of its state."""
+        return self._added(6)
+
+    def _added(self, number: int) -> int:
+        return self.dns_ready + 1 + number
+
     def all(self) -> tuple[int, ...]:
         """The ports as plain numbers."""
         return tuple(asdict(self).values())

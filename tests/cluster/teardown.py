@@ -16,6 +16,9 @@ from tests.cluster.progress import say
 # The kubelet first, so that nothing starts pods again; the store last.
 ORDER = (
     "kubelet",
+    "envoy",
+    "contour",
+    "metrics-server",
     "coredns",
     "kube-proxy",
     "containerd",

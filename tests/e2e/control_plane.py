@@ -85,9 +85,7 @@ class ControlPlane:
     def kill(self, killer: Space) -> None:
         """SIGKILL, and waits until the kubelet has started it again. `killer`: where `start_killer` was called."""
         before = self.pod()
-        path = f"/{objects.name(before)}"
-        answer = self.api.through_pod(killer.name, KILLER, PORT, path, "POST")
-        assert answer.status_code == 200, f"no process of {objects.name(before)} was found: {answer.text}"
+        self.kill_pod(killer, before)
 
         def check() -> str | None:
             now = self.pod()
@@ -95,6 +93,11 @@ class ControlPlane:
             return None if again else "the operator to be started again by the kubelet"
 
         wait.until(check, SECONDS)
+
+    def kill_pod(self, killer: Space, pod: Object) -> None:
+        """SIGKILL for every process of a pod that runs as the operator's user, as all pods of ours do."""
+        answer = self.api.through_pod(killer.name, KILLER, PORT, f"/{objects.name(pod)}", "POST")
+        assert answer.status_code == 200, f"no process of {objects.name(pod)} was found: {answer.text}"
 
     def replace(self) -> None:
         """Another pod in place of this one, as a drained node would; the count of restarts begins anew."""

@@ -48,7 +48,8 @@ def test_rolling_back_is_one_line_and_starts_nothing_new(space: Space, flower_mo
     space.change("Model", "flowers", aliases={"champion": "flowers-v1"})
     space.eventually(lambda: _served(space) == "flowers-v1", "version 1 is served again")
     service = space.current("InferenceService", "flowers", "Serving")
-    assert [r["outcome"] for r in service["status"]["rollouts"]] == ["Promoted", "Promoted", "RolledBack"]
+    assert [r["outcome"] for r in service["status"]["rollouts"]] == ["Promoted"] * 3
+    assert service["status"]["rollouts"][-1]["reason"] == "ServedBefore"
     assert {objects.name(d) for d in space.every("Deployment")} == deployments
 
     # The pin says that the newer one was bad: without the pin it stays so.

@@ -1,6 +1,7 @@
 """A client inside the cluster that asks a service all the time and counts how that goes.
 
-Connections are kept open, and nothing is tried again: every request that a user would see failing is counted.
+Connections are kept open, and nothing is tried again unless a journey asks for it: every request that a user would see
+failing is counted.
 """
 
 from __future__ import annotations
@@ -33,21 +34,31 @@ SCRIPT = textwrap.dedent(
             raise RuntimeError(f"{answer.status}: {text[:200]!r}")
         versions[json.loads(text)["model_version"]] += 1
 
+    def tried(connection):
+        for retries_left in reversed(range(int(os.environ["RETRIES"]) + 1)):
+            try:
+                return ask(connection)
+            except Exception:
+                connection.close()
+                counts["tries_failed"] += 1
+                if not retries_left:
+                    raise
+
     def client():
         connection = http.client.HTTPConnection(os.environ["SERVICE"], 8080, timeout=10)
         while True:
             try:
-                ask(connection)
+                tried(connection)
             except Exception as error:
                 counts["failed"] += 1
                 errors.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")
-                connection.close()
             counts["sent"] += 1
             time.sleep(float(os.environ["PAUSE"]))
 
     class Counts(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            told = {"sent": counts["sent"], "failed": counts["failed"], "versions": versions, "errors": errors[:5]}
+            told = {"versions": versions, "errors": errors[:5]}
+            told |= {name: counts[name] for name in ("sent", "failed", "tries_failed")}
             self.send_response(200)
             self.end_headers()
             self.wfile.write(json.dumps(told).encode())
@@ -65,15 +76,30 @@ class Counts:
     failed: int
     versions: dict[str, int]
     errors: list[str]
+    tries_failed: int = 0  # with a retry, more than `failed`
 
 
 class Traffic:
-    """Starts when it is made, ends with its pod."""
+    """Starts when it is made, ends with its pod.
 
-    def __init__(self, space: Space, image: str, service: str = "flowers") -> None:
+    So many clients, each with a pause after every answer, in seconds; requests of three rows, so many times over; what
+    fails is tried again so often.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        image: str,
+        service: str = "flowers",
+        clients: int = CLIENTS,
+        pause: float = PAUSE_SECONDS,
+        times: int = 1,
+        retries: int = 0,
+    ) -> None:
         self._space = space
         self._name = f"{service}-client"
-        space.apply(_pod(self._name, image, service))
+        load = {"CLIENTS": str(clients), "PAUSE": str(pause), "RETRIES": str(retries)}
+        space.apply(_pod(self._name, image, service, load, times))
         space.eventually(lambda: objects.condition_is(space.get("Pod", self._name), "Ready"), "the client is ready")
 
     def counts(self) -> Counts:
@@ -98,14 +124,14 @@ class Traffic:
         return last
 
 
-def _pod(name: str, image: str, service: str) -> dict[str, Any]:
-    tensors = [{"name": n, "datatype": "FP64", "shape": [3], "data": v} for n, v in manifests.FLOWERS.items()]
+def _pod(name: str, image: str, service: str, load: dict[str, str], times: int) -> dict[str, Any]:
+    inputs = {n: v * times for n, v in manifests.FLOWERS.items()}
+    tensors = [{"name": n, "datatype": "FP64", "shape": [len(v)], "data": v} for n, v in inputs.items()]
     variables = {
         "SERVICE": service,
         "ASKED": f"/v2/models/{service}/infer",
         "BODY": json.dumps({"inputs": tensors}),
-        "CLIENTS": str(CLIENTS),
-        "PAUSE": str(PAUSE_SECONDS),
+        **load,
         "PORT": str(PORT),
     }
     container = {

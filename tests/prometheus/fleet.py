@@ -22,12 +22,16 @@ import prometheus_client
 import yaml
 
 from mainspring.api.v1alpha1 import BY_KIND
+from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec
 from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.engine import metrics
 from mainspring.engine.informer import Intake
 from mainspring.kube.store import Store
 from mainspring.plan.common import objects
+from mainspring.plan.common.objects import Ref
+from mainspring.plan.inferenceservice import figures as service_figures
+from mainspring.plan.inferenceservice.observed import Observed
 from mainspring.plan.modelmonitor import figures
 from tests import builders
 from tests.chart import rendering
@@ -56,6 +60,32 @@ ROW: dict[str, tuple[str, Any]] = {
     "city": ("BYTES", "city-001"),
 }
 ODD = ROW | {"amount": ("INT64", 10**9), "city": ("BYTES", "Atlantis")}
+# A rollout that goes on, and one that a person aborted, which is no reason to alert.
+REVISIONS = {"version": "tumours-v2", "revision": "bbb", "cause": "Spec"}
+ROLLOUT = {
+    **REVISIONS,
+    "fromVersion": "tumours-v1",
+    "fromRevision": "aaa",
+    "strategy": "Canary",
+    "phase": "Stepping",
+    "weight": 25,
+    "startedAt": builders.at(0),
+    "metrics": [
+        {"name": "ErrorRate", "verdict": "Inconclusive", "stable": 0.0, "candidate": 0.1, "requests": 9, "needed": 990}
+    ],
+}
+HELD_BACK = {**REVISIONS, "outcome": "Aborted", "reason": "Aborted", "message": "aborted", "time": builders.at(9)}
+ENDED = {
+    "version": "tumours-v2",
+    "revision": "bbb",
+    "outcome": "Aborted",
+    "startedAt": builders.at(0),
+    "time": builders.at(9),
+}
+OF_ROLLOUTS = {
+    *service_figures.FAMILIES[service_figures.FAMILIES.index(service_figures.HELD_BACK) :],
+    service_figures.LAST_ROLLOUT_TIME,
+}
 
 
 class Page:
@@ -160,6 +190,7 @@ class Fleet:
                 intake.change(obj)
         metrics.LEADING.set(1)
         self._estimate()
+        self._roll_out()
         self.page.text = prometheus_client.generate_latest()
 
     def _estimate(self) -> None:
@@ -170,6 +201,18 @@ class Fleet:
         spec = ModelMonitorSpec.model_validate(objects.spec(monitor))
         of = objects.ref(monitor)
         COLLECTOR.tell(of, figures.figures_of(of, spec, {**status, "performance": told}))
+
+    def _roll_out(self) -> None:
+        """Services of the story change at once: what a rollout would say is added to what they say."""
+        told = {"rollout": ROLLOUT, "heldBack": HELD_BACK, "rollouts": [ENDED]}
+        service = builders.stored(builders.service(), told)
+        observed = Observed(
+            object=service,
+            spec=InferenceServiceSpec.model_validate(objects.spec(service)),
+            settings=builders.SETTINGS,
+        )
+        figures = service_figures.figures_of(observed, objects.status(service))
+        COLLECTOR.tell(Ref("Rollout", "lab", SERVICE), [f for f in figures if f.family in OF_ROLLOUTS])
 
     def _traffic(self) -> None:
         """Predictions, and labels for them."""

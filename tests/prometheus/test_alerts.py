@@ -34,6 +34,15 @@ def decision(reason: str) -> str:
     return f'mainspring_retrain_decision{{{OWN},reason="{reason}"}}'
 
 
+def held_back(outcome: str) -> str:
+    about = f'namespace="lab",service="s",version="v2",outcome="{outcome}",reason="ErrorRate"'
+    return f"mainspring_rollout_held_back_timestamp_seconds{{{about}}}"
+
+
+def rolling_out(phase: str) -> str:
+    return f'mainspring_rollout_info{{namespace="lab",service="s",version="v2",phase="{phase}",verdict="Inconclusive"}}'
+
+
 @dataclass(frozen=True)
 class Case:
     """The alert fires at minute `at` with these labels and series `bad`, and not with `fine`."""
@@ -109,6 +118,16 @@ CASES = {
         {f'up{{{SERVERS},pod="a"}}': "1x30 0x30"},
         {f'up{{{SERVERS},pod="a"}}': "1x55 0x5", 'up{namespace="lab",pod="somebody-elses"}': "0x60"},
         SERVER | {"pod": "a"},
+    ),
+    "MainspringRolloutRolledBack": Case(
+        {held_back("RolledBack"): "_x50 1000x10"},
+        {held_back("RolledBack"): "1000x50 stale", held_back("Aborted"): "1000x60"},
+        {"namespace": "lab", "service": "s", "version": "v2", "outcome": "RolledBack", "reason": "ErrorRate"},
+    ),
+    "MainspringRolloutWaits": Case(
+        {rolling_out("Stepping"): "1x40 stale", rolling_out("Holding"): "_x40 1x20"},
+        {rolling_out("Stepping"): "1x60", rolling_out("AwaitingPromotion"): "_x56 1x4"},
+        {"namespace": "lab", "service": "s", "version": "v2", "phase": "Holding"},
     ),
     "MainspringMonitorBlind": Case(
         {

@@ -58,6 +58,8 @@ EMPTY = {
     'mainspring_retrain_decision{reason=~"DatasetNotFound|DatasetBroken"}': "the Dataset is there",
     'mainspring_retrain_decision{reason="AwaitingPromotion"}': "the Model promotes by itself",
     'mainspring_last_retrain_timestamp_seconds{outcome="Failed"}': "the run went well",
+    'mainspring_rollout_held_back_timestamp_seconds{outcome=~"RolledBack|Failed"}': "a person aborted it",
+    'mainspring_rollout_info{phase=~"Holding|AwaitingPromotion"}': "steps go on",
 }
 
 

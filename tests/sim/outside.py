@@ -39,6 +39,8 @@ class SimPrometheus:
             raise prometheus.Refused("it answers 404: is this the address of a Prometheus, without /api/v1/query?")
         if self._traffic.prometheus == "idle":
             return []
+        if "{" not in expression:
+            return [Sample({}, value) for value in self._traffic.numbers.get(expression, ())]
         if self._traffic.prometheus == "up":
             await self._scrape()
         selector = expression[expression.index("{") : expression.index("}") + 1]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mainspring.api.v1alpha1 import BY_KIND
 from tests import builders
 from tests.sim.simulation import Simulation, Snapshot
-from tests.sim.workloads import HANGS, Ends
+from tests.sim.workloads import HANGS, Ends, Hangs
 
 Step = Callable[[Simulation], None]
 
@@ -30,6 +30,7 @@ class Wait:
 OUR_KINDS = tuple(BY_KIND)
 AUC = {"name": "good", "metric": "roc_auc", "minimum": 0.9}
 NOT_WORSE = {"name": "not-worse", "metric": "roc_auc", "versusChampion": {"margin": 0.01}}
+BY_CPU = {"minReplicas": 2, "maxReplicas": 6, "target": 70}
 RETRY = Ends(1, "OutOfLuck", "try again")
 
 
@@ -108,8 +109,18 @@ def pin(version: str | None) -> Step:
     return lambda sim: sim.edit("Model", "tumours", aliases={"champion": version} if version else None)
 
 
-def serving(version: str, behaviour: Ends | None) -> Step:
+def serving(version: str, behaviour: Ends | Hangs | None) -> Step:
     return lambda sim: sim.workloads.rule(f"serve-{version}", behaviour)
+
+
+def proven(deadline: str = "24h") -> Step:
+    """From here on the service decides who becomes champion."""
+    promotion = {"provenBy": "tumours", "candidateDeadline": deadline}
+    return lambda sim: sim.edit("Model", "tumours", promotion=promotion)
+
+
+def third_run(sim: Simulation) -> None:
+    sim.apply(builders.run("forest-3", seed=3))
 
 
 def edit(kind: str, name: str, **spec: object) -> Step:
@@ -118,6 +129,29 @@ def edit(kind: str, name: str, **spec: object) -> Step:
 
 def delete(kind: str, name: str) -> Step:
     return lambda sim: sim.delete(kind, name)
+
+
+def canary(**more: object) -> Step:
+    """Two steps; with the traffic of the simulation each needs about its time."""
+    return edit("InferenceService", "tumours", rollout={"steps": [10, 50], "stepDuration": "30s", **more})
+
+
+def requests_that_fail(version: str, rate: float) -> Step:
+    return lambda sim: sim.workloads.traffic.splits.error_rates.update({version: rate})
+
+
+def no_requests(sim: Simulation) -> None:
+    sim.workloads.traffic.splits.requests_per_second = 0.0
+
+
+def say(word: str) -> Step:
+    """What `kubectl mainspring promote` and `abort` do."""
+
+    def annotate(sim: Simulation) -> None:
+        revision = sim.status("InferenceService", "tumours").get("candidateRevision", "none")
+        sim.annotate("InferenceService", "tumours", **{word: str(revision)})
+
+    return annotate
 
 
 def BEGIN(sim: Simulation) -> None:  # noqa: N802
@@ -154,16 +188,90 @@ STORIES: dict[str, tuple[Step, ...]] = {
         edit("InferenceService", "tumours", stop=True),
         edit("InferenceService", "tumours", stop=False, replicas=3),
     ),
+    "an autoscaler and a route come, go with a new version, and are taken away": (
+        edit("InferenceService", "tumours", replicas=None, autoscaling=BY_CPU, expose={"gateway": {"name": "public"}}),
+        second_run,
+        edit("InferenceService", "tumours", replicas=3, autoscaling=None, expose=None),
+    ),
     "other limits of the server, with which a load hangs until there is a new version": (
         lambda sim: sim.workloads.rule("serve-tumours-v1", HANGS),
         edit("InferenceService", "tumours", server={"requestTimeout": "30s", "maxQueue": 10}),
         second_run,
     ),
+    "a canary is promoted": (canary(), BEGIN, second_run, Wait(200)),
+    "a canary is rolled back": (canary(), requests_that_fail("tumours-v2", 0.2), BEGIN, second_run, Wait(200)),
+    "a canary is superseded": (
+        canary(),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        Wait(200),
+    ),
+    "a candidate that breaks, and one that a person takes": (
+        canary(),
+        serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
+        second_run,
+        Wait(20),
+        no_requests,
+        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        say("promote"),
+        Wait(30),
+    ),
+    "a shadow is promoted": (canary(strategy="Shadow"), BEGIN, second_run, Wait(100)),
     "versions that are not needed go": (
         second_run,
         edit("Model", "tumours", retain=1),
         BEGIN,
-        lambda sim: sim.apply(builders.run("forest-3", seed=3)),
+        third_run,
+    ),
+    "a version is proved by the service, and others follow": (
+        proven(),
+        lambda sim: sim.apply(builders.service("other")),
+        BEGIN,
+        second_run,
+    ),
+    "a version is rejected by the service, and the next one is not": (
+        proven(),
+        serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
+        BEGIN,
+        second_run,
+        third_run,
+    ),
+    "the service comes to no verdict, and a newer version waits": (
+        proven("60s"),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        third_run,
+        Wait(90),
+    ),
+    "a pin while a version is being proved": (
+        proven(),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        pin("tumours-v1"),
+        pin(None),
+    ),
+    "the service that proves is deleted and comes back": (
+        proven(),
+        serving("tumours-v2", HANGS),
+        second_run,
+        BEGIN,
+        delete("InferenceService", "tumours"),
+        serving("tumours-v2", None),
+        lambda sim: sim.apply(builders.service(replicas=2)),
+    ),
+    "a canary decides who is champion": (canary(), proven(), BEGIN, second_run, Wait(200)),
+    "a canary rejects a version, and the next one is promoted": (
+        canary(),
+        proven(),
+        requests_that_fail("tumours-v2", 0.2),
+        BEGIN,
+        second_run,
+        third_run,
+        Wait(300),
     ),
     "data that is not needed goes": (edit("Dataset", "tumours", retain=1), new_data, third_data),
     "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),

@@ -34,7 +34,7 @@ def test_a_new_object_has_uid_version_generation_and_defaults(server: ApiServer)
     made = server.create(builders.model())
     assert objects.uid(made)
     assert objects.generation(made) == 1
-    assert made["spec"]["promotion"] == {"mode": "Automatic"}
+    assert made["spec"]["promotion"] == {"mode": "Automatic", "candidateDeadline": "24h"}
     assert made["status"] == {"observedGeneration": -1}
 
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from mainspring.api import contract
+from mainspring.api.load import Load
 from mainspring.api.monitoring import (
     ColumnCounts,
     FeedbackCounts,
@@ -19,12 +20,14 @@ from mainspring.api.monitoring import (
     ReferencePrediction,
     Snapshot,
 )
-from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION
+from mainspring.api.splitting import SplitSnapshot
+from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION, LABEL_REVISION
 from mainspring.kube import servers
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from tests.sim.clock import EPOCH
 from tests.sim.server import ApiServer
+from tests.sim.splits import Splits
 
 ROWS_PER_SECOND = 10.0
 REFERENCE_ROWS = 2000
@@ -73,8 +76,12 @@ class Traffic:
         "up"  # or down, foreign (something else answers), idle (it has nothing), stopped (it scrapes no more)
     )
     scrapes: dict[str, Scrape] = field(default_factory=dict)  # by pod, also of those that are gone
+    numbers: dict[str, list[float]] = field(default_factory=dict)  # what Prometheus knows besides, by query
+    load: tuple[float, float] = (0.0, 0.0)  # of a service: requests at the same time, and requests a second
+    deaf: set[str] = field(default_factory=set)  # pods that do not tell their load
     receivers: dict[str, int] = field(default_factory=dict)  # what webhooks answer, by address; 0: nothing
     inbox: list[Post] = field(default_factory=list)
+    splits: Splits = field(default_factory=Splits)
 
     def change(self, server: ApiServer) -> None:
         self.changed_at = server.clock.seconds
@@ -99,12 +106,36 @@ class Traffic:
         return total
 
 
+@dataclass
+class _Counted:
+    since: float
+    at: float = 0.0
+    busy_seconds: float = 0.0
+    requests: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.at = self.since
+
+    def add(self, now: float, concurrency: float, requests_per_second: float) -> None:
+        """What came since the last time."""
+        self.busy_seconds += concurrency * (now - self.at)
+        self.requests += requests_per_second * (now - self.at)
+        self.at = now
+
+
+def _is_ready_beside(one: Object, other: Object) -> bool:
+    return objects.condition_is(one, "Ready") and objects.labels(one).get(LABEL_REVISION) == objects.labels(other).get(
+        LABEL_REVISION
+    )
+
+
 class SimServers:
     """Finds the pod by its address, as a network would."""
 
     def __init__(self, server: ApiServer, traffic: Traffic) -> None:
         self._server = server
         self._traffic = traffic
+        self._counted: dict[str, _Counted] = {}  # by pod, since it was asked first
 
     async def snapshot(self, address: str) -> Snapshot:
         return self._snapshot(self._pod(address), self._server.clock.seconds)
@@ -141,6 +172,27 @@ class SimServers:
 
     async def reference(self, address: str) -> Reference:
         return self._reference(self._pod(address))
+
+    async def split(self, address: str) -> SplitSnapshot:
+        pod = self._pod(address)
+        self._traffic.splits.go_on(self._server)
+        return self._traffic.splits.snapshot(pod)
+
+    async def load(self, address: str) -> Load:
+        """The Service spreads what there is over the pods that are ready, as it is now since they were."""
+        pod, now = self._pod(address), self._server.clock.seconds
+        if objects.name(pod) in self._traffic.deaf:
+            raise servers.Silent("/load does not answer: TimeoutError")
+        pods = [p for p in self._server.select("Pod") if _is_ready_beside(p, pod)]
+        told = self._counted.setdefault(objects.uid(pod), _Counted(now))
+        told.add(now, *(figure / max(len(pods), 1) for figure in self._traffic.load))
+        return Load(
+            epoch=objects.uid(pod),
+            seconds=now - told.since,
+            requests=int(told.requests),
+            in_flight=0,
+            busy_seconds=told.busy_seconds,
+        )
 
     def _reference(self, pod: Object) -> Reference:
         version = self._version(pod)

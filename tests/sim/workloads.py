@@ -85,6 +85,7 @@ class Workloads:
             self._job(job)
         for deployment in self.server.select("Deployment"):
             self._deployment(deployment)
+        self.traffic.splits.go_on(self.server)
         return self.server.version != before
 
     def next_deadline(self) -> float | None:

@@ -18,6 +18,8 @@ from mainspring.plan.common.settings import Settings
 from mainspring.plan.model import figures, plan
 from mainspring.plan.model.observed import Observed
 
+PROVER = "InferenceService"
+
 
 class ModelController:
     kind = "Model"
@@ -25,28 +27,34 @@ class ModelController:
     def __init__(self, _api: Api, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
+        self._provers: dict[Ref, Ref] = {}  # of Models that name one; filled when each is looked at first
 
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
             return (objects.ref(obj),)
         if obj["kind"] in ("ModelVersion", "TrainingRun"):
             return (Ref(self.kind, objects.namespace(obj), str(objects.spec(obj).get("model", ""))),)
+        if obj["kind"] == PROVER:
+            return [model for model, service in self._provers.items() if service == objects.ref(obj)]
         return ()
 
     async def observe(self, key: Ref) -> Observed | None:
         obj = self._store.get(key)
         if obj is None:
             COLLECTOR.forget(key)
+            self._provers.pop(key, None)
             return None
+        spec = ModelSpec.model_validate(objects.spec(obj))
         versions = self._versions(key)
         runs = self._unregistered(key, versions)
         return Observed(
             object=obj,
-            spec=ModelSpec.model_validate(objects.spec(obj)),
+            spec=spec,
             settings=self._settings,
             versions=versions,
             unregistered=runs,
             dataset_versions=self._dataset_versions(key.namespace, runs),
+            prover=self._prover(key, spec.promotion.proven_by),
             served=self._served(key.namespace),
         )
 
@@ -76,9 +84,16 @@ class ModelController:
         found = {name: self._store.get(Ref("DatasetVersion", namespace, name)) for name in names}
         return {name: version for name, version in found.items() if version is not None}
 
+    def _prover(self, key: Ref, name: str | None) -> Object | None:
+        if name is None:
+            self._provers.pop(key, None)
+            return None
+        self._provers[key] = Ref(PROVER, key.namespace, name)
+        return self._store.get(self._provers[key])
+
     def _served(self, namespace: str) -> frozenset[str]:
         used: set[str] = set()
-        for service in self._store.select("InferenceService", namespace):
+        for service in self._store.select(PROVER, namespace):
             status, fixed = objects.status(service), objects.spec(service)["model"].get("version")
             used |= {str(n) for n in (status.get("stableVersion"), status.get("candidateVersion"), fixed) if n}
         return frozenset(used)

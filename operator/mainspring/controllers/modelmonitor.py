@@ -13,7 +13,7 @@ from mainspring.api.monitoring import Reference, Snapshot
 from mainspring.api.v1alpha1.common import LABEL_MONITOR, LABEL_REVISION, LABEL_SERVICE
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Source
 from mainspring.api.v1alpha1.modelmonitor import Prometheus as Asked
-from mainspring.controllers import reading
+from mainspring.controllers import addresses, reading
 from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.controllers.remembered import LastWords, References
 from mainspring.controllers.scraping import Scraping
@@ -27,7 +27,7 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import Plan
 from mainspring.plan.common.settings import Settings
-from mainspring.plan.inferenceservice.builders import INTERNAL_PORT, deployment_name
+from mainspring.plan.inferenceservice.builders import deployment_name
 from mainspring.plan.modelmonitor import builders, figures, plan
 from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.observed import Labelled, Observed, Reading
@@ -50,7 +50,7 @@ class ModelMonitorController:
         self._webhooks = webhooks
         self._slots = asyncio.Semaphore(READ_AT_ONCE)
         self._references = References()
-        self._last = LastWords()  # by pod
+        self._last = LastWords(Snapshot)  # by pod
 
     def keys(self, obj: Object) -> Iterable[Ref]:
         if obj["kind"] == self.kind:
@@ -169,7 +169,7 @@ class ModelMonitorController:
             return {}
         labels = {LABEL_SERVICE: service, LABEL_REVISION: revision}
         found = self._store.select("Pod", namespace, labels)
-        return {objects.name(pod): pod for pod in found if _is_up(pod)}
+        return {objects.name(pod): pod for pod in found if addresses.is_up(pod)}
 
     def _gone(
         self,
@@ -188,7 +188,7 @@ class ModelMonitorController:
     async def _snapshot(self, pod: Object) -> Snapshot | servers.ServerError:
         try:
             async with self._slots:
-                return await self._servers.snapshot(_address(pod))
+                return await self._servers.snapshot(addresses.internal(pod))
         except servers.ServerError as error:
             return error
 
@@ -198,7 +198,7 @@ class ModelMonitorController:
             if known := self._references.get(snapshot.digest):
                 return known
             try:
-                found = await self._servers.reference(_address(pods[name]))
+                found = await self._servers.reference(addresses.internal(pods[name]))
             except servers.ServerError:
                 continue
             return self._references.keep(snapshot.digest, found)
@@ -220,16 +220,6 @@ def _selection(obj: Object, service: str, revision: str, version: Object, asked:
         version=str(objects.spec(version)["number"]),
         labels=asked.labels or {},
     )
-
-
-def _is_up(pod: Object) -> bool:
-    status = objects.status(pod)
-    return bool(status.get("podIP")) and status.get("phase") == "Running"
-
-
-def _address(pod: Object) -> str:
-    ip = str(objects.status(pod)["podIP"])
-    return f"[{ip}]:{INTERNAL_PORT}" if ":" in ip else f"{ip}:{INTERNAL_PORT}"
 
 
 def _unsuitable(

@@ -28,9 +28,12 @@ CONTROLLERS = (
     TrainingRunController,
     ModelController,
     ModelVersionController,
-    InferenceServiceController,
 )
-KINDS = (*(controller.kind for controller in CONTROLLERS), ModelMonitorController.kind)
+KINDS = (
+    *(controller.kind for controller in CONTROLLERS),
+    InferenceServiceController.kind,
+    ModelMonitorController.kind,
+)
 
 
 @dataclass(frozen=True)
@@ -44,4 +47,5 @@ class Outside:
 
 def build(api: Api, store: Store, settings: Settings, outside: Outside) -> list[Controller]:
     monitors = ModelMonitorController(api, store, settings, outside.servers, outside.prometheus, outside.webhooks)
-    return [*(make(api, store, settings) for make in CONTROLLERS), monitors]
+    services = InferenceServiceController(store, settings, outside.servers, outside.prometheus)
+    return [*(make(api, store, settings) for make in CONTROLLERS), services, monitors]

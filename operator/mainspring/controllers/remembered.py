@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from typing import Generic, TypeVar
 
-from mainspring.api.monitoring import Reference, Snapshot
+from mainspring.api.monitoring import Reference
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.plan.common.objects import Ref
 
 REFERENCES_MAX = 1000
+
+Said = TypeVar("Said", bound=ApiModel)
 
 
 class References:
@@ -30,24 +33,29 @@ class References:
         return reference
 
 
-class LastWords:
-    """What servers said last, by monitor and by name."""
+class LastWords(Generic[Said]):
+    """What servers said last, by whoever asked and by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Said]) -> None:
+        self._kind = kind
         self._packed: dict[Ref, dict[str, str]] = {}
 
-    def of(self, monitor: Ref, names: Collection[str]) -> dict[str, Snapshot]:
+    def of(self, asker: Ref, names: Collection[str]) -> dict[str, Said]:
         """Of those of these names that are known."""
-        known = self._packed.get(monitor, {})
-        return {name: Snapshot.model_validate_json(known[name]) for name in names if name in known}
+        known = self._packed.get(asker, {})
+        return {name: self._kind.model_validate_json(known[name]) for name in names if name in known}
 
-    def keep(self, monitor: Ref, said: Mapping[str, Snapshot], besides: Collection[str] = ()) -> None:
+    def names(self, asker: Ref) -> list[str]:
+        """Of all that are known."""
+        return list(self._packed.get(asker, ()))
+
+    def keep(self, asker: Ref, said: Mapping[str, Said], besides: Collection[str] = ()) -> None:
         """In place of all that was kept, but for the names in `besides`."""
-        kept = {name: packed for name, packed in self._packed.get(monitor, {}).items() if name in besides}
-        self._packed[monitor] = kept | {name: _pack(found) for name, found in said.items()}
+        kept = {name: packed for name, packed in self._packed.get(asker, {}).items() if name in besides}
+        self._packed[asker] = kept | {name: _pack(found) for name, found in said.items()}
 
-    def forget(self, monitor: Ref) -> None:
-        self._packed.pop(monitor, None)
+    def forget(self, asker: Ref) -> None:
+        self._packed.pop(asker, None)
 
 
 def _pack(model: ApiModel) -> str:

@@ -29,7 +29,7 @@ class Scraping:
     def __init__(self, asked: Prometheus) -> None:
         self._prometheus = asked
         self._references = References()
-        self._last = LastWords()  # by process
+        self._last = LastWords(Snapshot)  # by process
 
     def forget(self, monitor: Ref) -> None:
         self._last.forget(monitor)

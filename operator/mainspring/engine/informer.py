@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
@@ -26,6 +27,7 @@ from mainspring.plan.common.objects import Object, Ref
 
 RETRY_LIMIT_SECONDS = 10.0
 LOUD_FAILURES = 3
+ABSENT_LOOK_SECONDS = 30.0  # for a kind that the cluster need not have
 OUR_KINDS = frozenset(resource.kind for resource in OURS)
 
 Events = AsyncGenerator[dict[str, Any], None]
@@ -67,7 +69,14 @@ class Intake:
     def listed(self, kind: str, namespace: str, seen: set[Ref], last: int) -> None:
         """The list of that version is complete: what the cache holds beyond it has gone unnoticed."""
         self._versions[kind] = last
+        self.store.tell_served(kind, True)
         for obj in self.store.retain(kind, namespace, seen, last):
+            self._tell(obj, gone=True)
+
+    def absent(self, kind: str, namespace: str) -> None:
+        """The API server does not know this kind, or no longer; so there are no objects of it."""
+        self.store.tell_served(kind, False)
+        for obj in self.store.retain(kind, namespace, set(), sys.maxsize):
             self._tell(obj, gone=True)
 
     def _tell(self, obj: Object, gone: bool = False) -> None:
@@ -111,11 +120,23 @@ class Informer:
             except errors.Gone:
                 self._since = ""
             except errors.KubeError as error:
+                if self._is_absent(error):
+                    await asyncio.sleep(ABSENT_LOOK_SECONDS)
+                    continue
                 failures += 1
                 level = logging.WARNING if failures > LOUD_FAILURES else logging.DEBUG
                 log.log(level, "%s: will try again: %s", self.resource.plural, error)
             # Also after a stream that ended well: a server that is going away ends each at once.
             await asyncio.sleep(backoff.delay(failures, limit=RETRY_LIMIT_SECONDS))
+
+    def _is_absent(self, error: errors.KubeError) -> bool:
+        """Its CRD is not installed, or was removed: that is no failure, and may change at any time."""
+        if not self.resource.optional or not isinstance(error, errors.NotFound):
+            return False
+        self._intake.absent(self.resource.kind, self._where[0])
+        self._since = ""
+        self.is_listed.set()
+        return True
 
     async def list_until_done(self) -> None:
         """For a kind whose changes come from elsewhere."""

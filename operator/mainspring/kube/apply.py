@@ -25,10 +25,26 @@ async def ensure(api: Api, store: Store, manifest: Manifest) -> bool:
         if live is None:
             return True
     _check_ours(live, manifest)
+    if selector := _other_selector(live, manifest):
+        store.put(await api.merge(objects.ref(manifest), selector))
+        return True
     if manifest["kind"] in CREATE_ONLY or compare.holds(live, manifest):
         return False
     store.put(await api.apply(_with_uid(manifest, live), FIELD_MANAGER))
     return True
+
+
+def _other_selector(live: Object, manifest: Manifest) -> Manifest | None:
+    """Of a Service that selects by another label, too: apply would leave that there, since a POST had set it.
+
+    Whatever else differs is applied at the next look: this write makes for one.
+    """
+    wanted = objects.spec(manifest).get("selector")
+    if manifest["kind"] != "Service" or not wanted:
+        return None
+    surplus = objects.spec(live).get("selector", {}).keys() - wanted.keys()
+    gone = dict.fromkeys(surplus)
+    return {"metadata": {"uid": objects.uid(live)}, "spec": {"selector": gone | wanted}} if surplus else None
 
 
 async def _create(api: Api, store: Store, manifest: Manifest) -> Object | None:

@@ -17,6 +17,7 @@ class Resource:
     version: str
     plural: str
     kind: str
+    optional: bool = False  # the cluster need not have it, or gets it later
 
     @property
     def api_version(self) -> str:
@@ -41,6 +42,8 @@ CHILDREN = (
     Resource("", "v1", "configmaps", "ConfigMap"),
     Resource("", "v1", "services", "Service"),
     Resource("", "v1", "serviceaccounts", "ServiceAccount"),
+    Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler"),
+    Resource("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", optional=True),
     Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget"),
     Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
     Resource("rbac.authorization.k8s.io", "v1", "roles", "Role"),

@@ -1,4 +1,4 @@
-"""Reading model servers: what their internal port tells, by the contract of `mainspring.api.monitoring`.
+"""Reading model servers: what their internal port tells, by the contracts of `mainspring.api`: `monitoring`, `splitting`, `load`.
 
 ServerError
 ├── Silent        no answer, or one that makes no sense: may be better next time
@@ -12,12 +12,15 @@ from typing import Protocol, TypeVar
 import aiohttp
 from pydantic import ValidationError
 
-from mainspring.api import monitoring
+from mainspring.api import monitoring, splitting
+from mainspring.api.load import LOAD_PATH, Load
 from mainspring.api.monitoring import Reference, Snapshot
+from mainspring.api.splitting import SplitSnapshot
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.kube import outgoing
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
+LOAD_TIMEOUT = aiohttp.ClientTimeout(total=2)  # asked every few seconds; the next answer is as good
 MAX_BYTES = 8 * 2**20
 NOT_FOUND = (404, 405, 501)
 
@@ -43,6 +46,10 @@ class Servers(Protocol):
 
     async def reference(self, address: str) -> Reference: ...
 
+    async def split(self, address: str) -> SplitSnapshot: ...
+
+    async def load(self, address: str) -> Load: ...
+
 
 class HttpServers:
     def __init__(self, session: aiohttp.ClientSession) -> None:
@@ -56,9 +63,17 @@ class HttpServers:
         """What it is counted against. Raises `ServerError`."""
         return await self._get(address, monitoring.REFERENCE_PATH, Reference)
 
-    async def _get(self, address: str, path: str, kind: type[Answer]) -> Answer:
+    async def split(self, address: str) -> SplitSnapshot:
+        """What it does with requests during a rollout, and what came of it. Raises `ServerError`."""
+        return await self._get(address, splitting.SNAPSHOT_PATH, SplitSnapshot)
+
+    async def load(self, address: str) -> Load:
+        """What it has to do. Raises `ServerError`."""
+        return await self._get(address, LOAD_PATH, Load, LOAD_TIMEOUT)
+
+    async def _get(self, address: str, path: str, kind: type[Answer], limit: aiohttp.ClientTimeout = TIMEOUT) -> Answer:
         try:
-            async with self._session.get(f"http://{address}{path}", timeout=TIMEOUT) as answer:
+            async with self._session.get(f"http://{address}{path}", timeout=limit) as answer:
                 if answer.status in NOT_FOUND:
                     raise Unsuitable(f"its server has no {path}")
                 if answer.status != 200:

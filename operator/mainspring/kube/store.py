@@ -42,6 +42,14 @@ class Store:
         self._groups: dict[str, set[Ref]] = defaultdict(set)
         self._tombstones: set[str] = set()
         self._tombstone_order: deque[str] = deque()
+        self._absent: set[str] = set()
+
+    def serves(self, kind: str) -> bool:
+        """The API server knows this kind; what is not told otherwise it does."""
+        return kind not in self._absent
+
+    def tell_served(self, kind: str, is_served: bool) -> None:
+        (self._absent.discard if is_served else self._absent.add)(kind)
 
     def put(self, obj: Mapping[str, Any]) -> bool:
         """Takes the object over unless the same or something newer is known; True if it did."""

@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import urllib3
 import yaml
@@ -19,6 +20,8 @@ from mainspring.plugin.errors import Forbidden, NoCluster, NotFound, NotInstalle
 TIMEOUT = urllib3.Timeout(connect=5, read=30)
 PAGE_OBJECTS = 500
 NAMES_SHOWN = 5
+FIELD_MANAGER = "kubectl-mainspring"
+MERGE_PATCH = "application/merge-patch+json"
 # What the library raises for a file that is no kubeconfig, beside its own exception.
 BROKEN_KUBECONFIG = (yaml.YAMLError, OSError, AttributeError, KeyError, TypeError, ValueError)
 
@@ -56,6 +59,10 @@ class Cluster:
                 return sorted(found, key=lambda obj: str(obj["metadata"]["name"]))
             fields["continue"] = more
 
+    def patch(self, kind: str, name: str, change: Mapping[str, Any]) -> Object:
+        """A JSON merge patch: what is not named stays, None removes. Raises NotFound, or PluginError for a refusal."""
+        return self._request(f"{self._path(kind)}/{name}", kind, {"fieldManager": FIELD_MANAGER}, "PATCH", change)
+
     def _path(self, kind: str) -> str:
         if kind in BY_KIND:
             return f"/apis/{API_VERSION}/namespaces/{self.namespace}/{BY_KIND[kind].plural}"
@@ -71,20 +78,31 @@ class Cluster:
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         return f"{missing}; it has {', '.join(names[:NAMES_SHOWN])}{more}"
 
-    def _request(self, path: str, kind: str, fields: Mapping[str, str] | None = None) -> dict[str, Any]:
-        headers: dict[str, str] = {"Accept": "application/json", "User-Agent": "mainspring-cli"}
+    def _request(
+        self,
+        path: str,
+        kind: str,
+        fields: Mapping[str, str] | None = None,
+        verb: str = "GET",
+        change: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        headers = {"Accept": "application/json", "User-Agent": "mainspring-cli"}
+        if change is not None:
+            headers["Content-Type"] = MERGE_PATCH
         host = self._transport.configuration.host
+        url = f"{host}{path}?{urlencode(fields)}" if fields else f"{host}{path}"
+        body = None if change is None else json.dumps(change)
         try:
-            self._transport.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+            self._transport.update_params_for_auth(headers, [], ["BearerToken"], path, verb, None)
             answer = self._transport.rest_client.pool_manager.request(
-                "GET", host + path, fields=dict(fields or {}), headers=headers, timeout=TIMEOUT, retries=False
+                verb, url, body=body, headers=headers, timeout=TIMEOUT, retries=False
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise NoCluster(f"the API server at {host} does not answer: {_cause(error)}") from error
-        body = _decoded(answer.data)
+        found = _decoded(answer.data)
         if answer.status >= 400:
-            raise _failure(answer.status, body, kind)
-        return body
+            raise _failure(answer.status, found, kind)
+        return found
 
 
 def connect(kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:

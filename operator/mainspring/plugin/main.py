@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mainspring import __version__
-from mainspring.plugin.commands import export, report, status
+from mainspring.plugin.commands import abort, export, promote, report, rollback, status
 from mainspring.plugin.errors import PluginError
 
 # A command is a module with `add`, which makes its parser and sets what it runs.
-COMMANDS = (report, status, export)
+COMMANDS = (report, status, promote, abort, rollback, export)
 FAILED, INTERRUPTED = 1, 130
 
 
@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     called = Path(sys.argv[0]).name
     name = "kubectl mainspring" if called.startswith("kubectl-") else "mainspring"
-    parser = argparse.ArgumentParser(prog=name, description="Looks at the life of models in a Kubernetes namespace.")
+    parser = argparse.ArgumentParser(
+        prog=name, description="Looks at the life of models in a Kubernetes namespace, and decides about rollouts."
+    )
     parser.add_argument("--version", action="version", version=f"mainspring {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -1,7 +1,7 @@
 """The watches: what feeds the cache, and with it the work queue.
 
 Our own kinds are watched by kopf, whose handlers write nothing to the objects: no annotations, no finalizers, no events.
-Children are followed by informers of the engine: there are six of them for each service, and most of their changes are
+Children are followed by informers of the engine: there are six and more of them for each service, and most of their changes are
 echoes of our own writes (docs/decisions/0007-children-by-informer.md). All is listed once before kopf begins.
 """
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from mainspring.engine.informer import Events, Informer, Intake
+from mainspring.engine.informer import ABSENT_LOOK_SECONDS, Events, Informer, Intake
 from mainspring.kube import errors
 from mainspring.kube.resources import BY_KIND, Resource
 from mainspring.kube.store import Store
@@ -68,12 +69,13 @@ def page(version: int, *items: Object) -> dict[str, Any]:
 
 
 class World:
-    def __init__(self, *answers: Any) -> None:
+    def __init__(self, *answers: Any, optional: bool = False) -> None:
         self.script = Script(*answers)
         self.store = Store()
         self.told: list[str] = []
         self.intake = Intake(self.store, self._notice)
-        self.informer = Informer(self.script, self.intake, BY_KIND["Model"], builders.NAMESPACE, "a=b")
+        resource = replace(BY_KIND["Model"], optional=optional)
+        self.informer = Informer(self.script, self.intake, resource, builders.NAMESPACE, "a=b")
 
     def _notice(self, obj: Object) -> None:
         self.told.append(f"{objects.name(obj)}@{objects.resource_version(obj)}")
@@ -196,3 +198,37 @@ async def test_items_of_a_list_get_the_kind_that_the_list_leaves_out() -> None:
         found = world.store.get(Ref("Model", builders.NAMESPACE, "a"))
         assert found is not None
         assert (found["kind"], found["apiVersion"]) == ("Model", "mainspring.dev/v1alpha1")
+
+
+UNKNOWN = errors.NotFound("404 page not found", 404)
+
+
+async def test_a_kind_that_the_cluster_does_not_have_holds_nobody_up_and_is_found_when_it_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World([UNKNOWN], [page(10, model("a", 3))], [OPEN], optional=True)
+    world.intake.open()
+    task = asyncio.create_task(world.informer.run())
+    await world.informer.is_listed.wait()
+    assert not world.store.serves("Model")
+    await asyncio.sleep(2 * ABSENT_LOOK_SECONDS)
+    assert world.store.serves("Model")
+    assert world.told == ["a@3"]
+    assert caplog.records == []
+    task.cancel()
+
+
+async def test_a_kind_that_is_removed_takes_its_objects_along() -> None:
+    world = World([page(10, model("a", 3))], [UNKNOWN], [UNKNOWN], optional=True)
+    world.intake.open()
+    async with world.running():
+        assert world.known() == []
+        assert world.told == ["a@3", "a@3"]
+        assert not world.store.serves("Model")
+
+
+async def test_a_kind_that_must_be_there_is_waited_for() -> None:
+    world = World([UNKNOWN], [UNKNOWN], [page(10, model("a", 3))], [OPEN])
+    async with world.running():
+        assert world.known() == ["a@3"]
+        assert world.store.serves("Model")

@@ -127,3 +127,13 @@ async def test_an_object_that_vanishes_in_between_is_tried_again() -> None:
     world.server.refusals.append(lambda verb, obj: taken)
     with pytest.raises(errors.Transient, match="vanished"):
         await world.ensure(config_map(world.owner))
+
+
+async def test_a_service_stops_selecting_by_a_label_that_is_no_longer_desired() -> None:
+    world = World()
+    made = {**config_map(world.owner), "kind": "Service"}
+    del made["data"]
+    await world.ensure({**made, "spec": {"selector": {"service": "a", "revision": "1"}}})
+    assert await world.ensure({**made, "spec": {"selector": {"service": "a", "component": "serve"}}})
+    assert world.server.get(objects.ref(made))["spec"]["selector"] == {"service": "a", "component": "serve"}
+    assert not await world.ensure({**made, "spec": {"selector": {"service": "a", "component": "serve"}}})

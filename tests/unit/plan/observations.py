@@ -8,18 +8,22 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mainspring.api import contract
+from mainspring.api.splitting import ArmCounts, SplitSnapshot, StageCounts
 from mainspring.api.v1alpha1.dataset import DatasetSpec
 from mainspring.api.v1alpha1.datasetversion import CheckResult, SplitCounts
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
+from mainspring.api.v1alpha1.rollouts import Cause, Judgement, Outcome, Phase, RolloutStatus, Strategy
+from mainspring.api.v1alpha1.scaling import Autoscaling
 from mainspring.api.v1alpha1.trainingrun import MetricValue, TrainingRunSpec
-from mainspring.plan.common import gates, objects
+from mainspring.plan.common import gates, objects, proving
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.dataset import builders as dataset_builders
 from mainspring.plan.dataset import observed as dataset_observed
 from mainspring.plan.dataset import trigger
 from mainspring.plan.datasetversion import observed as datasetversion_observed
+from mainspring.plan.inferenceservice import autoscaler, splits
 from mainspring.plan.inferenceservice import builders as service_builders
 from mainspring.plan.inferenceservice import observed as service_observed
 from mainspring.plan.model import observed as model_observed
@@ -38,6 +42,18 @@ TEMPLATES = st.sampled_from(
         {"env": [{"name": "A", "value": "1"}], "serviceAccountName": "mine", "nodeSelector": {"disk": "fast"}},
         {"volumes": [{"name": "v", "emptyDir": {}}], "volumeMounts": [{"name": "v", "mountPath": "/v"}]},
     ]
+)
+ROLLOUTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "strategy": st.sampled_from(["Canary", "Shadow", "BlueGreen", "Immediate"]),
+        "steps": st.sampled_from([[5], [0, 50], [5, 25, 50]]),
+        "manual": st.booleans(),
+        "onInconclusive": st.sampled_from(["Hold", "Promote", "Rollback"]),
+        "maxDuration": st.sampled_from(["10s", "1h"]),
+        "match": st.just({"headers": {"X-Cohort": "beta"}}),
+        "stickyBy": st.sampled_from([{"header": "x-user"}, {"cookie": "uid"}]),
+    },
 )
 SETTINGS = st.sampled_from(
     [
@@ -171,6 +187,15 @@ def _trained() -> contract.TrainReport:
 # ---- Model
 
 SIGNATURES = st.sampled_from([None, None, {"publicKeySecret": "model-signing"}])
+RECORDS = st.sampled_from(
+    [
+        "",
+        "",
+        proving.Record("first", builders.at(-5)).to_json(),
+        proving.Record("first", builders.at(-5), "RolledBack", "too slow").to_json(),
+        "damaged",
+    ]
+)
 VERIFIED = st.sampled_from(["", gates.Signature("model-signing", "5" * 64).to_json(), "damaged"])
 
 
@@ -187,6 +212,7 @@ def _any_version(draw: Draw, number: int) -> dict[str, Any]:
         rejected=draw(st.sampled_from(["", "", "RolledBackByPin"])),
         created=builders.at(number - 60),
         signature=draw(VERIFIED),
+        proving=draw(RECORDS),
     )
 
 
@@ -198,20 +224,45 @@ def models(draw: Draw) -> model_observed.Observed:
         aliases=draw(
             st.sampled_from([None, {"champion": n} if (n := draw(st.sampled_from([*names, "tumours-v9"]))) else None])
         ),
-        promotion={"mode": draw(st.sampled_from(["Automatic", "Manual"]))},
+        promotion=present(
+            mode=draw(st.sampled_from(["Automatic", "Automatic", "Manual"])),
+            provenBy=draw(st.sampled_from([None, "first", "first", "other"])),
+            candidateDeadline=draw(st.sampled_from(["1m", "24h"])),
+        ),
         retain=draw(st.sampled_from([1, 20])),
         verification=draw(SIGNATURES),
     )
     champion = draw(st.sampled_from([None, *names, "tumours-v9"]))
-    obj = builders.stored(builders.model(**spec), present(champion=champion) or None)
+    sent = {"version": draw(st.sampled_from([*names, "tumours-v9"])), "service": "first", "since": builders.at(-5)}
+    told = present(champion=champion, proving=draw(st.sampled_from([None, sent, sent])))
+    obj = builders.stored(builders.model(**spec), told or None)
     return model_observed.Observed(
         object=obj,
         spec=ModelSpec.model_validate(objects.spec(obj)),
         settings=draw(SETTINGS),
         versions=versions,
         unregistered=tuple(_unregistered(n) for n in range(draw(st.integers(0, 2)))),
+        prover=draw(provers(names)),
         served=frozenset(draw(st.sets(st.sampled_from(["tumours-v1", "tumours-v2"])))),
     )
+
+
+@st.composite
+def provers(draw: Draw, names: list[str]) -> dict[str, Any] | None:
+    """The service that proves candidates, with any verdicts on them."""
+    version = draw(st.sampled_from([None, *names, "tumours-v9"]))
+    if version is None:
+        return None
+    verdict = {
+        "version": version,
+        "revision": "a",
+        "outcome": draw(st.sampled_from([*Outcome])),
+        "time": builders.at(-1),
+    }
+    where = draw(st.sampled_from([{"name": "tumours"}, {"name": "tumours"}, {"name": "x"}, {"version": "tumours-v1"}]))
+    stop = draw(st.sampled_from([False, False, True]))
+    status = {"stableVersion": draw(st.sampled_from(["", version])), "rollouts": draw(st.sampled_from([[], [verdict]]))}
+    return builders.stored(builders.service("first", model=where, stop=stop), {k: v for k, v in status.items() if v})
 
 
 def _unregistered(number: int) -> dict[str, Any]:
@@ -251,6 +302,26 @@ def model_versions(draw: Draw) -> version_observed.Observed:
 # ---- InferenceService
 
 
+EXPOSES: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"from": [{"podSelector": {}}]},
+    {"gateway": {"name": "public"}, "hostnames": ["a.example.org"]},
+)
+AUTOSCALINGS: tuple[dict[str, Any] | None, ...] = (
+    None,
+    {"maxReplicas": 3, "metric": "CPU", "target": 70},
+    {"minReplicas": 2, "maxReplicas": 3, "metric": "Concurrency", "target": 2},
+)
+LOADS = st.builds(
+    service_observed.Loads,
+    st.dictionaries(
+        st.sampled_from(["a", "b"]),
+        st.none() | st.builds(service_observed.Rate, st.floats(0, 9), st.floats(0, 9)),
+    ),
+    st.sampled_from([frozenset[str](), frozenset({"c"})]),
+)
+
+
 @st.composite
 def services(draw: Draw) -> service_observed.Observed:
     versions = [_any_version(draw, n) for n in range(1, 5)]
@@ -258,7 +329,9 @@ def services(draw: Draw) -> service_observed.Observed:
         replicas=draw(st.sampled_from([None, 0, 2])),
         stop=draw(st.booleans()),
         podTemplate=draw(TEMPLATES),
-        expose=draw(st.sampled_from([None, {"from": [{"podSelector": {}}]}])),
+        expose=draw(st.sampled_from(EXPOSES)),
+        rollout=draw(st.none() | ROLLOUTS),
+        autoscaling=draw(st.sampled_from(AUTOSCALINGS)),
     )
     obj = builders.stored(builders.service(draw(NAMES), **spec))
     observed = service_observed.Observed(
@@ -272,16 +345,70 @@ def services(draw: Draw) -> service_observed.Observed:
     told = present(
         stableRevision=draw(st.sampled_from([None, "gone", *(r.hash for r in found)])),
         conditions=draw(st.sampled_from([None, [builders.condition("Ready", "True", "Serving")]])),
+        rollout=_rollout(draw, found) if found and draw(st.booleans()) else None,
     )
+    told_object = {**obj, "status": told}
+    if found and draw(st.booleans()):
+        notes = {f"mainspring.dev/{draw(st.sampled_from(['promote', 'abort']))}": draw(st.sampled_from(found)).hash}
+        told_object["metadata"] = {**obj["metadata"], "annotations": notes}
+    observed = replace(observed, object=told_object)
     return replace(
         observed,
-        object={**obj, "status": told},
+        split=builders.stored_child(splits.build_config_map(observed, None)) if draw(st.booleans()) else None,
+        candidate_service=builders.stored_child(splits.build_candidate_service(observed, "gone"))
+        if draw(st.booleans())
+        else None,
+        counts=_counts(draw, found),
         model=builders.stored(
             builders.model(**present(verification=draw(SIGNATURES))), present(champion=wanted) or None
         ),
         revisions={r.hash: r for r in found},
         service=draw(st.sampled_from([None, *(service_builders.build_service(observed, r.hash) for r in found)])),
+        loads=draw(LOADS),
+        autoscaler=draw(st.sampled_from([None, *(_autoscaler(observed, r) for r in found)])),
+        has_gateways=draw(st.booleans()),
     )
+
+
+def _rollout(draw: Draw, found: list[service_observed.Revision]) -> dict[str, Any]:
+    """Anything that may go on between two of them, or be left over from others."""
+    candidate, stable = draw(st.sampled_from(found)), draw(st.sampled_from(found))
+    phase = draw(st.sampled_from(list(Phase)))
+    state = RolloutStatus(
+        version=candidate.version,
+        revision=candidate.hash,
+        from_version=stable.version,
+        from_revision=stable.hash,
+        strategy=draw(st.sampled_from(list(Strategy))),
+        cause=draw(st.sampled_from(list(Cause))),
+        phase=phase,
+        step=draw(st.integers(0, 1)),
+        stage=draw(st.integers(0, 3)),
+        weight=draw(st.sampled_from([0, 5, 50])),
+        mirror=draw(st.sampled_from([0, 20, 100])),
+        verdict=draw(st.sampled_from(list(Judgement))),
+        forced=phase is Phase.PROMOTING and draw(st.booleans()),
+        started_at=builders.at(-10),
+        judged_since=draw(st.sampled_from([None, builders.at(-9)])),
+        step_started_at=draw(st.sampled_from([None, builders.at(-8)])),
+        held_since=builders.at(-5) if phase is Phase.HOLDING else None,
+    )
+    return state.to_dict()
+
+
+def _counts(draw: Draw, found: list[service_observed.Revision]) -> service_observed.Counts:
+    requests, errors = draw(st.integers(0, 5000)), draw(st.integers(0, 100))
+    arm = ArmCounts(requests=requests, errors=min(errors, requests), seconds={30: requests})
+    stages = [StageCounts(stage=n, stable=arm, candidate=arm) for n in range(draw(st.integers(0, 3)))]
+    rollouts = [f"{r.hash}-{builders.at(-10)}" for r in found] or [""]
+    said = SplitSnapshot(revision="r", epoch="e", rollout=draw(st.sampled_from(rollouts)), stages=stages)
+    gone = said.model_copy(update={"epoch": "before"})
+    return service_observed.Counts({"pod": said}, gone=draw(st.sampled_from([(), (gone,)])))
+
+
+def _autoscaler(observed: service_observed.Observed, revision: service_observed.Revision) -> dict[str, Any]:
+    policy = Autoscaling.model_validate(AUTOSCALINGS[1])
+    return builders.stored_child(autoscaler.build_autoscaler(observed, policy, revision))
 
 
 def _revision(draw: Draw, observed: service_observed.Observed, version: dict[str, Any]) -> service_observed.Revision:

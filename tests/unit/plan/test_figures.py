@@ -132,7 +132,16 @@ def test_a_model_tells_how_its_champion_changed() -> None:
         (model_figures.FAILURES, ()): 0.5,
         (model_figures.VERSIONS, ()): 2,
         (model_figures.REJECTED, ()): 0,
+        (model_figures.REFUSED, ()): 0,
     }
+
+
+def test_a_model_tells_what_is_being_proved_and_how_long_that_took() -> None:
+    going = {"version": "tumours-v3", "service": "first", "since": builders.at(0)}
+    found = of_model({"proving": going, "rejectedByRollout": 2, "lastProvingSeconds": 90})
+    assert found[model_figures.REFUSED, ()] == 2
+    assert found[model_figures.PROVING_TIME, ()] == 90
+    assert found[model_figures.PROVING_SINCE, ("first", "tumours-v3")] == builders.NOW.timestamp()
 
 
 def test_a_model_without_a_champion_has_counters_at_zero() -> None:
@@ -143,6 +152,7 @@ def test_a_model_without_a_champion_has_counters_at_zero() -> None:
             model_figures.ROLLBACKS,
             model_figures.VERSIONS,
             model_figures.REJECTED,
+            model_figures.REFUSED,
         )
     }
 
@@ -166,6 +176,7 @@ def test_a_service_tells_how_long_its_version_took_to_come() -> None:
         (service_figures.LAST_ROLLOUT, ("tumours-v2", "Promoted")): builders.NOW.timestamp() + 120,
         (service_figures.LEAD_TIME, ("data",)): 7 * 60,
         (service_figures.LEAD_TIME, ("training",)): 3 * 60,
+        (service_figures.FAILURES, ()): 0.0,
     }
 
 
@@ -186,3 +197,61 @@ def test_a_service_whose_pods_do_not_answer_is_told_apart_from_one_that_should_n
     assert of_service(down)[service_figures.AVAILABLE, ()] == 0
     assert (service_figures.AVAILABLE, ()) not in of_service(down, stop=True)
     assert (service_figures.AVAILABLE, ()) not in of_service({"conditions": down["conditions"]})
+
+
+METRICS = [
+    {"name": "ErrorRate", "verdict": "Inconclusive", "stable": 0.005, "candidate": 0.01, "limit": 0.02, "requests": 300, "needed": 1200},
+    {"name": "Disagreement", "verdict": "Inconclusive", "candidate": 0.3, "requests": 50},
+    {"name": "basket", "verdict": "Passed", "candidate": 12.0, "limit": 20.0, "strikes": 0},
+]  # fmt: skip
+UNDER_WAY = {
+    "version": "tumours-v3",
+    "fromVersion": "tumours-v2",
+    "strategy": "Canary",
+    "phase": "Stepping",
+    "step": 1,
+    "weight": 25,
+    "mirror": 20,
+    "verdict": "Inconclusive",
+    "metrics": METRICS,
+    "startedAt": builders.at(4),
+}
+
+
+def test_a_service_tells_how_its_rollout_goes() -> None:
+    known = serving(("tumours-v2", "Promoted", 2))
+    found = of_service({**known, "rollout": UNDER_WAY})
+    more = {key: value for key, value in found.items() if key not in of_service(known)}
+    assert more == {
+        (service_figures.GOING_ON, ("tumours-v3", "tumours-v2", "Canary", "Stepping", "Inconclusive")): 1,
+        (service_figures.STARTED, ()): builders.NOW.timestamp() + 240,
+        (service_figures.STEP, ()): 2,
+        (service_figures.WEIGHT, ()): 0.25,
+        (service_figures.COPIED, ()): 0.2,
+        (service_figures.EVIDENCE, ()): 0.25,
+        (service_figures.VERDICT, ("ErrorRate", "Inconclusive")): 1,
+        (service_figures.VERDICT, ("Disagreement", "Inconclusive")): 1,
+        (service_figures.VERDICT, ("basket", "Passed")): 1,
+        (service_figures.SEEN, ("ErrorRate",)): 300,
+        (service_figures.SEEN, ("Disagreement",)): 50,
+        (service_figures.NEEDED, ("ErrorRate",)): 1200,
+        (service_figures.BAD, ("ErrorRate", "stable")): 0.005,
+        (service_figures.BAD, ("ErrorRate", "candidate")): 0.01,
+        (service_figures.BAD, ("Disagreement", "candidate")): 0.3,
+    }
+
+
+def test_where_nobody_counts_no_share_of_the_evidence_is_told() -> None:
+    found = of_service({**serving(("tumours-v2", "Promoted", 2)), "rollout": {**UNDER_WAY, "metrics": []}})
+    assert service_figures.EVIDENCE not in {family for family, _ in found}
+
+
+def test_a_service_tells_what_it_keeps_back_and_how_long_its_users_had_it() -> None:
+    status = serving(("tumours-v2", "Promoted", 2), ("tumours-v3", "RolledBack", 9))
+    status["rollouts"][-1]["startedAt"] = builders.at(4)
+    held = {"version": "tumours-v3", "outcome": "RolledBack", "reason": "ErrorRate", "time": builders.at(9)}
+    found = of_service({**status, "heldBack": held})
+    told = (service_figures.HELD_BACK, ("tumours-v3", "RolledBack", "ErrorRate"))
+    assert found[told] == builders.NOW.timestamp() + 540
+    assert found[service_figures.LAST_ROLLOUT_TIME, ("RolledBack",)] == 300
+    assert found[service_figures.FAILURES, ()] == 0.5

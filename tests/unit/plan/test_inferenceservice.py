@@ -155,8 +155,8 @@ def test_a_return_to_a_kept_revision_is_a_rollback() -> None:
     }
     made = make(observe(V1, told, revisions=revisions(OLD, NEW)))
     assert made.status is not None
-    assert made.status["rollouts"][-1]["outcome"] == "RolledBack"
-    assert [e.reason for e in made.events] == ["RolledBack"]
+    assert made.status["rollouts"][-1]["reason"] == "ServedBefore"
+    assert [e.reason for e in made.events] == ["Promoted"]
 
 
 def test_a_kept_revision_is_scaled_up_and_not_made_again() -> None:
@@ -275,11 +275,14 @@ def test_a_deleted_service_is_left_alone() -> None:
 )
 def test_which_version_is_wanted(reference: dict[str, str], status: dict[str, Any], wanted: str) -> None:
     spec = InferenceServiceSpec.model_validate({"model": reference})
-    assert target.wanted_version(spec, builders.stored(builders.model(), status)) == wanted
+    assert target.wanted_version("tumours", spec, builders.stored(builders.model(), status)) == wanted
 
 
 def test_a_fixed_version_needs_no_model() -> None:
-    assert target.wanted_version(InferenceServiceSpec.model_validate({"model": {"version": "a-v1"}}), None) == "a-v1"
+    assert (
+        target.wanted_version("tumours", InferenceServiceSpec.model_validate({"model": {"version": "a-v1"}}), None)
+        == "a-v1"
+    )
 
 
 UNVERIFIED = builders.model_version(1)

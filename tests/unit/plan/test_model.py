@@ -337,10 +337,10 @@ def test_a_settled_model_writes_nothing() -> None:
 def test_history_is_bounded() -> None:
     told = {
         "champion": "tumours-v1",
-        "history": history(*[("tumours-v1", "Pinned", n) for n in range(50)]),
+        "history": history(*[("tumours-v1", "GatesPassed", n) for n in range(50)]),
         "promotions": 90,
     }
-    made = make(observe(version(1, passed=True), version(2, passed=True), told=told))
+    made = make(observe(version(1, passed=True, promoted=builders.at(49)), version(2, passed=True), told=told))
     assert made.status is not None
     assert len(made.status["history"]) == 50
     assert made.status["history"][-1]["version"] == "tumours-v2"

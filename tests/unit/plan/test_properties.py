@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainspring.plan.common import objects
+from mainspring.plan.common import gates, objects
 from mainspring.plan.dataset import plan as dataset_plan
 from mainspring.plan.datasetversion import plan as datasetversion_plan
 from mainspring.plan.inferenceservice import plan as service_plan
+from mainspring.plan.inferenceservice import scaling
+from mainspring.plan.model import candidates
 from mainspring.plan.model import plan as model_plan
 from mainspring.plan.modelversion import plan as version_plan
 from mainspring.plan.trainingrun import plan as run_plan
@@ -63,7 +65,10 @@ def test_a_serving_revision_keeps_its_size_while_another_comes_up(observed: Any)
         return
     revision = observed.revisions[stable]
     patched = {p.target.name: p.body["spec"]["replicas"] for p in plan.patch}
-    size = 1 if observed.spec.replicas is None else observed.spec.replicas
+    size = scaling.stable_size(observed, revision, builders.NOW)
+    assert observed.spec.autoscaling is not None or size == (
+        1 if observed.spec.replicas is None else observed.spec.replicas
+    )
     assert patched.get(objects.name(revision.deployment), revision.replicas) == size
     assert objects.name(revision.deployment) not in {target.name for target, _ in plan.delete}
 
@@ -83,6 +88,37 @@ def test_champion_pins_and_served_versions_are_never_removed(observed: Any) -> N
     plan = model_plan.make_plan(observed, builders.NOW)
     gone = {target.name for target, _ in plan.delete}
     assert not gone & {(plan.status or {}).get("champion"), *(observed.spec.aliases or {}).values(), *observed.served}
+
+
+@OFTEN
+@given(observed=observations.models())
+def test_with_a_proving_service_the_champion_moves_only_by_its_word_or_a_pin(observed: Any) -> None:
+    plan = model_plan.make_plan(observed, builders.NOW)
+    before, after = candidates.champion(observed), (plan.status or {}).get("champion")
+    if observed.spec.promotion.proven_by is None or after is None or (before and objects.name(before) == after):
+        return
+    if (observed.spec.aliases or {}).get("champion") == after:
+        return
+    status = objects.status(observed.prover or {})
+    said = {r["version"] for r in status.get("rollouts", ()) if r["outcome"] == "Promoted"}
+    named = objects.status(observed.object).get("champion")
+    assert after in {named, status.get("stableVersion"), *said}
+
+
+@OFTEN
+@given(observed=observations.models())
+def test_what_is_being_proved_passed_its_gates_and_is_neither_champion_nor_rejected_nor_removed(observed: Any) -> None:
+    plan = model_plan.make_plan(observed, builders.NOW)
+    status = plan.status or {}
+    going = (status.get("proving") or {}).get("version")
+    pinned = "champion" in (observed.spec.aliases or {})
+    if going is None or pinned:
+        return
+    assert going != status.get("champion")
+    version = candidates.version(observed, going)
+    assert version is not None
+    assert not gates.is_out(version)
+    assert going not in {target.name for target, _ in plan.delete}
 
 
 @OFTEN

@@ -117,7 +117,7 @@ def test_status_shows_the_loop_and_what_is_waited_for() -> None:
         "INFERENCESERVICE",
         "MODELMONITOR",
     ]
-    assert paragraphs[3][1].split() == ["tumours", "-", "1/2", "-", "-", "-"]
+    assert paragraphs[3][1].split() == ["tumours", "-", "-", "-", "-", "1/2", "-", "-", "-"]
     head, row = paragraphs[4]
     assert row[head.index("RETRAIN") :].split()[0] == "WaitingForLabels"
     assert row[head.index("NEED") :].startswith("PerformanceDegraded since 2025-06-02")

@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
         self._stop_watching()
         self._refused = True
         self._waiting.clear()
-        gone, self._current = self._current, None
+        gone = self._release()
         if gone is not None and gone.on_gone is not None:
             gone.on_gone()
         self._shared.connections.discard(self)
@@ -243,13 +243,26 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         while self._waiting and self._current is None and self._writable:
-            request = self._current = self._waiting.popleft()
+            request = self._take()
             response = _handle(request)
             if response is not None:
                 self._write(request, response)
         if self._paused and not self._waiting and not self._transport.is_closing():
             self._paused = False
             self._transport.resume_reading()
+
+    def _take(self) -> Request:
+        request = self._current = self._waiting.popleft()
+        if request.route is not None and request.route.load is not None:
+            request.route.load.begin()
+        return request
+
+    def _release(self) -> Request | None:
+        """What was being answered is so no more: it was, or its caller went away."""
+        request, self._current = self._current, None
+        if request is not None and request.route is not None and request.route.load is not None:
+            request.route.load.end()
+        return request
 
     def respond(self, request: Request, response: Response) -> None:
         """The answer to a request whose handler returned None."""
@@ -259,7 +272,7 @@ class Connection(asyncio.Protocol):
                 self._next()
 
     def _write(self, request: Request, response: Response) -> None:
-        self._current = None
+        self._release()
         if self._transport.is_closing():
             return
         close = self._shared.closing or not request.keep_alive or http.CLOSE in response.headers

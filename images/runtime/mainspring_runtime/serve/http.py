@@ -12,6 +12,7 @@ import httptools
 import msgspec
 
 from mainspring_runtime.serve.errors import Headers, RequestError, closest
+from mainspring_runtime.serve.load import Load
 from mainspring_runtime.serve.wire import BINARY_HEADER, encode_error
 
 JSON = b"application/json"
@@ -83,6 +84,7 @@ class Route:
     max_bytes: int = 0  # of the body, as it is sent
     binary: bool = False  # may be another type than JSON when the header of the binary tensors is there
     on_refused: Callable[[int], None] | None = None  # is told the status when the handler never sees the request
+    load: Load | None = None  # its requests are counted there while they are answered
 
     @property
     def methods(self) -> tuple[str, ...]:

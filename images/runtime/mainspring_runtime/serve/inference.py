@@ -101,7 +101,7 @@ class InferenceApp:
         }
 
     def _inference_route(self, handler: Handler, *, binary: bool = False) -> Route:
-        return Route("POST", handler, self._limits.body_bytes, binary, self._count_refused)
+        return Route("POST", handler, self._limits.body_bytes, binary, self._count_refused, self._tallies.load)
 
     def _live(self, _request: Request) -> Response:
         """503 tells the kubelet to start the container anew, after a few of them."""

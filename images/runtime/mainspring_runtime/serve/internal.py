@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from mainspring_runtime.serve.http import Request, Response, Route, Router
+from mainspring_runtime.serve.load import LOAD_PATH, Load
 from mainspring_runtime.serve.monitoring import wire
 from mainspring_runtime.serve.monitoring.monitor import Monitor
 from mainspring_runtime.serve.splitting.splitting import Splitting
@@ -23,16 +25,18 @@ END = b"# EOF\n"  # of an OpenMetrics exposition, once
 class InternalApp:
     """What the internal port answers."""
 
-    def __init__(self, registry: CollectorRegistry, monitor: Monitor, splitting: Splitting) -> None:
+    def __init__(self, registry: CollectorRegistry, monitor: Monitor, splitting: Splitting, load: Load) -> None:
         self._registry = registry
         self._monitor = monitor
         self._splitting = splitting
+        self._load = load
         self._writing: set[asyncio.Task[None]] = set()  # the loop itself holds tasks only weakly
         routes = {
             "/metrics": Route("GET", self._metrics),
             wire.SNAPSHOT_PATH: Route("GET", self._snapshot),
             wire.REFERENCE_PATH: Route("GET", self._reference),
             SPLIT_PATH: Route("GET", self._split),
+            LOAD_PATH: Route("GET", self._tell_load),
         }
         self.router = Router(routes, f"this port has {', '.join(routes)}")
 
@@ -44,6 +48,9 @@ class InternalApp:
 
     def _split(self, _request: Request) -> Response:
         return Response(200, self._splitting.snapshot())
+
+    def _tell_load(self, _request: Request) -> Response:
+        return Response(200, msgspec.json.encode(self._load.snapshot()))
 
     def _metrics(self, request: Request) -> None:
         task = asyncio.create_task(self._write_metrics(request))

@@ -20,6 +20,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mainspring_runtime.serve.load import Load
+
 SECONDS_BUCKETS = tuple(float(f"{10 ** (exponent / 10):.3g}") for exponent in range(-40, 11))
 ROWS_BUCKETS = tuple(float(2**exponent) for exponent in range(15))
 LABELS = ("model", "version")
@@ -60,6 +62,7 @@ class Tallies:
     queue_seconds: Distribution = field(default_factory=_seconds)  # in the queue, before the prediction
     batch_rows: Distribution = field(default_factory=lambda: Distribution(ROWS_BUCKETS))
     coerced_values: int = 0
+    load: Load = field(default_factory=Load)
 
 
 @dataclass
@@ -81,6 +84,7 @@ class ServerCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         tallies = self._tallies
         yield self._requests()
+        yield self._in_flight()
         yield self._histogram(
             "mainspring_request_seconds", "From a complete request to its answer.", tallies.request_seconds
         )
@@ -98,6 +102,13 @@ class ServerCollector(Collector):
         )
         for code, count in sorted(self._tallies.requests.items()):
             family.add_metric((*self._labels, str(code)), count)
+        return family
+
+    def _in_flight(self) -> Metric:
+        family = GaugeMetricFamily(
+            "mainspring_requests_in_flight", "Inference requests that are being answered.", labels=LABELS
+        )
+        family.add_metric(self._labels, self._tallies.load.in_flight)
         return family
 
     def _histogram(self, name: str, text: str, values: Distribution) -> Metric:

@@ -74,7 +74,9 @@ def assemble(settings: Settings, limits: Limits) -> Parts:
         splitting=splitting,
         app=app,
         public=Listener(app.router, bind(settings.port), limits),
-        internal=Listener(InternalApp(registry, monitor, splitting).router, bind(settings.internal_port), internal),
+        internal=Listener(
+            InternalApp(registry, monitor, splitting, tallies.load).router, bind(settings.internal_port), internal
+        ),
         executor=ThreadPoolExecutor(1, thread_name_prefix="predict"),
     )
 

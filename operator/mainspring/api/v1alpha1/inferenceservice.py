@@ -14,6 +14,7 @@ from mainspring.api.v1alpha1.common import (
     Image,
     Kind,
     Name,
+    ObjectName,
     Opaque,
     PodTemplate,
     Resources,
@@ -25,7 +26,15 @@ from mainspring.api.v1alpha1.common import (
     duration_between,
     validations,
 )
-from mainspring.api.v1alpha1.rollouts import Outcome, RolloutPolicy, RolloutStatus
+from mainspring.api.v1alpha1.rollouts import (
+    METRICS_MAX,
+    Cause,
+    MetricVerdict,
+    Outcome,
+    RolloutPolicy,
+    RolloutStatus,
+)
+from mainspring.api.v1alpha1.scaling import Autoscaling, ScalingStatus
 
 
 class ModelRef(ApiModel):
@@ -57,7 +66,42 @@ class Runtime(ApiModel):
     ]
 
 
+# As the Gateway API has them: at least two labels, the first may be a star.
+Hostname = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=253,
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    ),
+]
+
+
+class Gateway(ApiModel):
+    """A Gateway (gateway.networking.k8s.io/v1) that allows routes from this namespace."""
+
+    name: Annotated[ObjectName, Field(description="Its name.")]
+    namespace: Annotated[str | None, Field(max_length=63, description="Where it is; default: here.")] = None
+    section_name: Annotated[
+        ObjectName | None, Field(description="One of its listeners; default: all that allow it.")
+    ] = None
+
+
 class Expose(ApiModel):
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            {
+                "rule": "!has(self.hostnames) || has(self.gateway)",
+                "message": "expose.hostnames needs expose.gateway, which has the listeners",
+            }
+        )
+    )
+
+    gateway: Annotated[Gateway | None, Field(description="Make an HTTPRoute of that Gateway to this service.")] = None
+    hostnames: Annotated[
+        list[Hostname] | None,
+        Field(min_length=1, max_length=16, description="That the route answers to; default: those of the listener."),
+    ] = None
     from_: Annotated[
         list[Opaque] | None,
         Field(
@@ -137,6 +181,17 @@ class Server(ApiModel):
     ] = None
 
 
+def _requested(metric: str, resource: str) -> dict[str, str]:
+    """A share of nothing is no measure. Kubernetes takes a limit for the request that is not there."""
+    given = " || ".join(
+        f"(has(self.resources.{part}) && '{resource}' in self.resources.{part})" for part in ("requests", "limits")
+    )
+    return {
+        "rule": f"!has(self.autoscaling) || self.autoscaling.metric != '{metric}' || !has(self.resources) || {given}",
+        "message": f"autoscaling by {metric} is in percent of resources.requests.{resource}: set it",
+    }
+
+
 class InferenceServiceSpec(ApiModel):
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -148,6 +203,16 @@ class InferenceServiceSpec(ApiModel):
                 "rule": "!has(self.server) || !has(self.runtime)",
                 "message": "server needs Mainspring's own server: remove it, or runtime",
             },
+            {
+                "rule": "!has(self.autoscaling) || !has(self.replicas)",
+                "message": "set replicas or autoscaling, not both",
+            },
+            {
+                "rule": "!has(self.autoscaling) || !has(self.runtime) || self.autoscaling.metric in ['CPU', 'Memory']",
+                "message": "autoscaling by Concurrency or RequestsPerSecond needs Mainspring's own server: choose CPU or Memory, or remove runtime",
+            },
+            _requested("CPU", "cpu"),
+            _requested("Memory", "memory"),
         )
     )
 
@@ -156,12 +221,15 @@ class InferenceServiceSpec(ApiModel):
     replicas: Annotated[int | None, Field(ge=0, le=1000, description="Pods of the serving revision; 1 when unset.")] = (
         None
     )
+    autoscaling: Annotated[
+        Autoscaling | None, Field(description="As many pods as the load needs, instead of `replicas`.")
+    ] = None
     rollout: Annotated[
         RolloutPolicy | None,
         Field(description="How changes of version, image or settings go out; without it Immediate."),
     ] = None
     runtime: Annotated[Runtime | None, Field(description="Serve with another image.")] = None
-    expose: Annotated[Expose | None, Field(description="Who may reach it.")] = None
+    expose: Annotated[Expose | None, Field(description="Who may reach it, and how from outside.")] = None
     resources: Resources | None = None
     payload_log: Annotated[
         PayloadLog | None, Field(description="Log a sample of requests with their answers; without it none.")
@@ -189,8 +257,26 @@ class Rollout(ApiModel):
     time: Annotated[Time, Field(description="When it ended.")]
 
 
+class HeldBack(ApiModel):
+    """A revision that a rollout did not take; it is not tried again unless a person says so."""
+
+    version: Annotated[VersionName, Field(description="The version.")]
+    revision: Annotated[ShortText, Field(description="Its revision.")]
+    outcome: Outcome
+    cause: Cause
+    reason: Annotated[ShortText, Field(description="Why, in one word.")]
+    message: Annotated[str, Field(max_length=2048, description="Why, with numbers.")]
+    metrics: Annotated[
+        list[MetricVerdict] | None, Field(max_length=METRICS_MAX, description="What it was judged by.")
+    ] = None
+    time: Annotated[Time, Field(description="When.")]
+
+
 class InferenceServiceStatus(StatusBase):
-    url: Annotated[str | None, Field(max_length=512, description="Inside the cluster.")] = None
+    url: Annotated[
+        str | None,
+        Field(max_length=512, description="Where it answers: the first of expose.hostnames, else inside the cluster."),
+    ] = None
     stable_version: Annotated[VersionName | None, Field(description="The version that answers.")] = None
     stable_revision: Annotated[ShortText | None, Field(description="Its revision.")] = None
     candidate_version: Annotated[VersionName | None, Field(description="The version that is rolled out.")] = None
@@ -198,8 +284,10 @@ class InferenceServiceStatus(StatusBase):
     replicas: Annotated[int | None, Field(description="Pods of the serving revision.")] = None
     ready_replicas: Annotated[int | None, Field(description="Pods that answer.")] = None
     selector: Annotated[str | None, Field(max_length=512, description="Of the serving pods, for autoscalers.")] = None
+    scaling: Annotated[ScalingStatus | None, Field(description="What the autoscaler wants.")] = None
     last_failure: Annotated[LastFailure | None, Field(description="What kept a revision from serving.")] = None
     rollout: Annotated[RolloutStatus | None, Field(description="The rollout that is going on.")] = None
+    held_back: Annotated[HeldBack | None, Field(description="What was rolled back, while it is still wanted.")] = None
     rollouts: Annotated[list[Rollout] | None, Field(max_length=10, description="The last ten.")] = None
 
 

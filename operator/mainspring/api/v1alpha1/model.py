@@ -181,6 +181,7 @@ class HistoryEntry(ApiModel):
     to: Annotated[str, Field(max_length=32, description="Champion or Rejected.")]
     reason: Annotated[str, Field(max_length=64, description="Why.")]
     actor: Annotated[ShortText, Field(description="Who: a person's pin, or the operator.")]
+    message: Annotated[ShortText | None, Field(description="What the service said that rolled it out.")] = None
     time: Annotated[Time, Field(description="When.")]
 
 
@@ -206,6 +207,12 @@ class ModelStatus(StatusBase):
     promotions: Annotated[int | None, Field(description="How often the champion moved.")] = None
     rollbacks: Annotated[int | None, Field(description="How often it moved to an older version.")] = None
     rejected: Annotated[int | None, Field(description="Versions that did not pass.")] = None
+    rejected_by_rollout: Annotated[
+        int | None, Field(description="How often a candidate passed its gates and was rejected by `provenBy`.")
+    ] = None
+    last_proving_seconds: Annotated[
+        int | None, Field(description="How long the last candidate was rolled out until there was a verdict.")
+    ] = None
     last_lead_time_seconds: Annotated[
         int | None, Field(description="From the start of the training to the promotion.")
     ] = None
@@ -224,6 +231,7 @@ MODEL = Kind(
         Column("Champion", ".status.champion"),
         Column("Candidate", ".status.candidate"),
         Column("Versions", ".status.versions", "integer"),
+        Column("Proving", ".status.proving.version", wide=True),
         Column("Owner", ".spec.owner", wide=True),
         Column("Mode", ".spec.promotion.mode", wide=True),
     ),

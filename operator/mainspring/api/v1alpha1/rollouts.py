@@ -235,6 +235,14 @@ class Phase(StrEnum):
     PROMOTING = "Promoting"  # its pods come to full size, then it is the stable revision
 
 
+class SplitBy(StrEnum):
+    """Who gives the candidate its share of requests."""
+
+    SERVERS = "Servers"  # the stable pods: exact, and they answer what it fails to
+    GATEWAY = "Gateway"  # the HTTPRoute: for servers that are not ours
+    PODS = "Pods"  # one Service over the pods of both: as near as whole pods come to the weight
+
+
 class Cause(StrEnum):
     SPEC = "Spec"
     CHAMPION = "Champion"
@@ -250,9 +258,11 @@ class RolloutStatus(ApiModel):
     from_revision: Annotated[ShortText, Field(description="Its revision.")]
     strategy: Strategy
     cause: Cause
+    split_by: Annotated[SplitBy, Field(description="Who gives it its share of requests.")] = SplitBy.SERVERS
     same_model: Annotated[bool, Field(description="Only the image or settings change.")] = False
     phase: Phase
     step: Annotated[int, Field(description="Index into spec.rollout.steps.")] = 0
+    forced: Annotated[bool, Field(description="A person promoted it: it is judged no more.")] = False
     stage: Annotated[int, Field(description="Counts each change of what share is asked for.")] = 0
     weight: Annotated[int, Field(description="Percent of requests that the candidate answers.")] = 0
     mirror: Annotated[int, Field(description="Percent of the other requests that it gets a copy of.")] = 0
@@ -263,6 +273,9 @@ class RolloutStatus(ApiModel):
     judged_since: Annotated[Time | None, Field(description="When it got its first requests.")] = None
     step_started_at: Annotated[Time | None, Field(description="When all stable pods applied this step.")] = None
     held_since: Annotated[Time | None, Field(description="When `Holding` began.")] = None
+    labels_before: Annotated[
+        list[int] | None, Field(max_length=2, description="Right and all labels of the stable revision before.")
+    ] = None
     counted: Annotated[
         str | None, Field(max_length=65536, description="What pods that are gone had counted; JSON, for the operator.")
     ] = None

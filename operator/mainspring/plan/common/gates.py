@@ -131,6 +131,13 @@ def rejected(version: Object) -> str:
     return objects.annotations_of(version).get(ANNOTATION_REJECTED, "")
 
 
+def is_out(version: Object) -> bool:
+    """It will not become champion by itself."""
+    judged = decision(version)
+    failed = judged is not None and not judged.passed
+    return bool(rejected(version)) or failed or objects.condition_is(version, "ArtifactVerified", "False")
+
+
 def compares(gates: Sequence[Gate]) -> bool:
     return any(gate.versus_champion for gate in gates)
 

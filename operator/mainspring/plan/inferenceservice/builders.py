@@ -9,7 +9,14 @@ from __future__ import annotations
 import json
 
 from mainspring.api.contract import PUBLIC_KEY, PayloadLogSettings, ServerEnv, as_json
-from mainspring.api.v1alpha1.common import LABEL_MODEL, LABEL_MODEL_VERSION, LABEL_REVISION, LABEL_SERVICE
+from mainspring.api.splitting import SPLIT_DIR
+from mainspring.api.v1alpha1.common import (
+    LABEL_COMPONENT,
+    LABEL_MODEL,
+    LABEL_MODEL_VERSION,
+    LABEL_REVISION,
+    LABEL_SERVICE,
+)
 from mainspring.api.v1alpha1.model import ModelSpec
 from mainspring.api.v1alpha1.modelversion import ModelVersionSpec
 from mainspring.plan.common import objects, payloads, pods
@@ -20,6 +27,9 @@ from mainspring.plan.inferenceservice.observed import Observed
 PORT = 8080
 INTERNAL_PORT = 8081
 REVISION_LETTERS = 8
+SPLIT_VOLUME = "split"
+COMPONENT = "serve"
+SPREAD_OVER = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 # What the usual configuration of a Prometheus without its operator looks for.
 SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(INTERNAL_PORT), "prometheus.io/path": "/metrics"}
 
@@ -51,9 +61,19 @@ def account_name(service: str) -> str:
     return f"{service}-serving"
 
 
+def split_name(service: str) -> str:
+    """The ConfigMap that tells the stable pods what to do with requests."""
+    return f"{service}-split"
+
+
+def candidate_name(service: str) -> str:
+    """The Service of the candidate's pods."""
+    return f"{service}-candidate"
+
+
 def service_labels(observed: Observed) -> dict[str, str]:
     name = objects.name(observed.object)
-    return pods.standard_labels("serve", name, {LABEL_SERVICE: name})
+    return pods.standard_labels(COMPONENT, name, {LABEL_SERVICE: name})
 
 
 def revision_labels(observed: Observed, version: Object, revision: str) -> dict[str, str]:
@@ -69,14 +89,14 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
     name = objects.name(observed.object)
     labels = revision_labels(observed, version, revision)
     template = observed.spec.pod_template
-    volumes: list[Manifest] = []
     pod = pods.build_pod_spec(
         observed.settings,
-        [_server(observed, version)],
+        [_server(observed, version, revision)],
         template,
         account_name(name),
-        volumes,
+        [] if observed.spec.runtime else [_split_volume(name)],
         terminationGracePeriodSeconds=limits.grace_seconds(observed.spec),
+        topologySpreadConstraints=_spread(name, revision),
     )
     spec: Manifest = {
         "replicas": replicas,
@@ -91,6 +111,24 @@ def build_deployment(observed: Observed, version: Object, revision: str, replica
     return manifest
 
 
+def _split_volume(service: str) -> Manifest:
+    """Optional: there is no ConfigMap before the first rollout."""
+    return {"name": SPLIT_VOLUME, "configMap": {"name": split_name(service), "optional": True}}
+
+
+def _split_mount() -> Manifest:
+    return {"name": SPLIT_VOLUME, "mountPath": SPLIT_DIR, "readOnly": True}
+
+
+def _spread(service: str, revision: str) -> list[Manifest]:
+    """Over nodes and zones as well as it goes; a pod that cannot be placed so is placed all the same."""
+    pods_of_it = {"matchLabels": {LABEL_SERVICE: service, LABEL_REVISION: revision}}
+    return [
+        {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": pods_of_it}
+        for key in SPREAD_OVER
+    ]
+
+
 def _notes(observed: Observed) -> dict[str, str]:
     """An image of the user's own has its metrics wherever it has them, and the user may say otherwise of ours."""
     if observed.spec.runtime or not observed.settings.scrape_annotations:
@@ -99,7 +137,7 @@ def _notes(observed: Observed) -> dict[str, str]:
     return {key: value for key, value in SCRAPE.items() if key not in given}
 
 
-def _server(observed: Observed, version: Object) -> Manifest:
+def _server(observed: Observed, version: Object, revision: str) -> Manifest:
     settings = observed.settings
     return pods.build_container(
         image(observed, version),
@@ -108,7 +146,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
         args=None if observed.spec.runtime else ["serve"],
         env=[
             *pods.common_env(settings),
-            *_server_env(observed, version),
+            *_server_env(observed, version, revision),
             *_feedback_env(observed),
             *_payload_env(observed),
             *_verification_env(observed),
@@ -117,7 +155,7 @@ def _server(observed: Observed, version: Object) -> Manifest:
         envFrom=pods.artifacts_env_from(settings),
         ports=_ports(observed),
         resources=pods.resources_or(observed.spec.resources, "100m", "256Mi"),
-        volumeMounts=pods.ca_mounts(settings),
+        volumeMounts=[*pods.ca_mounts(settings), *([] if observed.spec.runtime else [_split_mount()])],
         startupProbe=_probe("/v2/health/live", 1, 60),
         readinessProbe=_probe("/v2/health/ready", 1, 3),
         livenessProbe=_probe("/v2/health/live", 10, 3),
@@ -141,7 +179,7 @@ def image(observed: Observed, version: Object) -> str:
     return recorded or observed.settings.runtime_image
 
 
-def _server_env(observed: Observed, version: Object) -> list[Manifest]:
+def _server_env(observed: Observed, version: Object, revision: str) -> list[Manifest]:
     facts = ModelVersionSpec.model_validate(objects.spec(version))
     model = ModelSpec.model_validate(objects.spec(observed.model)) if observed.model is not None else ModelSpec()
     values = {
@@ -151,6 +189,7 @@ def _server_env(observed: Observed, version: Object) -> list[Manifest]:
         ServerEnv.MODEL_DIGEST: facts.artifact.digest,
         ServerEnv.TRUSTED_TYPES: json.dumps(model.trusted_types or []),
         ServerEnv.ALLOW_PICKLE: "true" if model.allow_pickle else "false",
+        ServerEnv.REVISION: revision,
         ServerEnv.PORT: str(PORT),
         ServerEnv.INTERNAL_PORT: str(INTERNAL_PORT),
     }
@@ -200,11 +239,13 @@ def _probe(path: str, period: int, failures: int) -> Manifest:
     }
 
 
-def build_service(observed: Observed, revision: str) -> Manifest:
-    """Selects one revision; switching it is the promotion."""
+def build_service(observed: Observed, revision: str | None) -> Manifest:
+    """Selects one revision, or the pods of all; switching it is the promotion."""
     name = objects.name(observed.object)
+    # A selector of all pods has a label of its own: what is only left out would not be seen as a change.
+    which = {LABEL_REVISION: revision} if revision else {LABEL_COMPONENT: COMPONENT}
     spec = {
-        "selector": {LABEL_SERVICE: name, LABEL_REVISION: revision},
+        "selector": {LABEL_SERVICE: name, **which},
         "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
     }
     return pods.child(observed.object, "v1", "Service", name, service_labels(observed), spec=spec)
@@ -224,7 +265,9 @@ def build_network_policy(observed: Observed) -> Manifest:
     """Inference from anywhere unless `expose.from`; the internal port only from the operator and the monitoring."""
     name = objects.name(observed.object)
     peers = observed.spec.expose.from_ if observed.spec.expose else None
-    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}], "from": peers or []}
+    # During a rollout the stable pods ask those of the candidate.
+    own = [{"podSelector": {"matchLabels": {LABEL_SERVICE: name}}}] if peers else []
+    inference: Manifest = {"ports": [{"port": PORT, "protocol": "TCP"}], "from": [*(peers or []), *own]}
     namespaces = sorted({observed.settings.namespace, *observed.settings.monitoring_namespaces})
     match = {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "In", "values": namespaces}]}
     internal = {"ports": [{"port": INTERNAL_PORT, "protocol": "TCP"}], "from": [{"namespaceSelector": match}]}

@@ -6,12 +6,32 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mainspring.api import contract
 from mainspring.plan.common import jobs, objects, refusals
 from mainspring.plan.common.objects import Object
 from mainspring.plan.inferenceservice.observed import Failure
 
 RESTARTS_TOLERATED = 2
 CANNOT_PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+
+# What can heal without another revision: the candidate is waited for, and the message says what for.
+HEALS = frozenset(
+    {
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "QuotaExceeded",
+        "PodSecurityViolation",
+        "PodsRefused",
+        "Unschedulable",
+        "ArtifactStoreUnavailable",
+        "PortUnavailable",
+        "VerificationKeyInvalid",
+        *contract.SIGNATURE_REASONS,  # the version is verified again: if it is not signed, nobody wants it any more
+    }
+)
 
 
 def find_failure(deployment: Object, its_pods: Sequence[Object]) -> Failure | None:

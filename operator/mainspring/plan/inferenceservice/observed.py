@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from mainspring.api.splitting import SplitSnapshot
 from mainspring.api.v1alpha1.common import LABEL_MODEL_VERSION, LABEL_REVISION
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from mainspring.plan.common.settings import Settings
+from mainspring.plan.inferenceservice.analysis import Labels
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Revision:
 
     deployment: Object
     failure: Failure | None = None
+    pods: tuple[Object, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -57,6 +60,36 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What was read for the rollout that goes on."""
+
+    snapshots: Mapping[str, SplitSnapshot] = field(default_factory=dict)  # by stable pod, what it said last
+    silent: frozenset[str] = frozenset()  # pods that did not answer this time
+    gone: tuple[SplitSnapshot, ...] = ()  # last words of processes that are no more
+    unsuitable: str = ""  # why the stable pods cannot split at all
+    stable_labels: Labels | None = None
+    candidate_labels: Labels | None = None
+    readings: Mapping[str, float | None] = field(default_factory=dict)  # by query; None: no data
+    prometheus_problem: str = ""  # why it cannot be asked
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Of one pod, on average over the last seconds."""
+
+    concurrency: float  # requests that were being answered
+    requests_per_second: float
+
+
+@dataclass(frozen=True)
+class Loads:
+    """What the ready pods of the stable revision have to do."""
+
+    rates: Mapping[str, Rate | None] = field(default_factory=dict)  # by pod; None: it answered for the first time
+    silent: frozenset[str] = frozenset()  # pods that did not answer
+
+
+@dataclass(frozen=True)
 class Observed:
     object: Object
     spec: InferenceServiceSpec
@@ -66,3 +99,10 @@ class Observed:
     dataset_version: Object | None = None  # what it learned from
     revisions: Mapping[str, Revision] = field(default_factory=dict)
     service: Object | None = None
+    candidate_service: Object | None = None
+    split: Object | None = None  # the ConfigMap
+    counts: Counts = Counts()
+    loads: Loads = Loads()
+    autoscaler: Object | None = None
+    route: Object | None = None
+    has_gateways: bool = True  # the cluster has the Gateway API

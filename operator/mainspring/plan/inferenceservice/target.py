@@ -4,27 +4,36 @@ from __future__ import annotations
 
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.model import Verification
-from mainspring.plan.common import conditions, gates, objects
+from mainspring.plan.common import conditions, gates, objects, proving
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.objects import Object
+from mainspring.plan.common.proving import CHAMPION
 from mainspring.plan.inferenceservice.observed import Observed
 
-CHAMPION = "champion"
 
-
-def wanted_version(spec: InferenceServiceSpec, model: Object | None) -> str:
-    """The ModelVersion's name, or empty while it is not known."""
+def wanted_version(service: str, spec: InferenceServiceSpec, model: Object | None) -> str:
+    """The ModelVersion's name, or empty while it is not known. `service` is the name of the service."""
     if spec.model.version:
         return spec.model.version
+    if found := proven_version(service, spec, model):
+        return found
     status = objects.status(model) if model is not None else {}
     alias = spec.model.alias or CHAMPION
     name = status.get("champion") if alias == CHAMPION else (status.get("aliases") or {}).get(alias)
     return name or ""
 
 
+def proven_version(service: str, spec: InferenceServiceSpec, model: Object | None) -> str:
+    """The candidate that this service proves for its Model (promotion.provenBy), if there is one."""
+    if model is None or not proving.follows(spec.model, objects.name(model)):
+        return ""
+    told = objects.status(model).get("proving") or {}
+    return str(told["version"]) if told.get("service") == service else ""
+
+
 def problem(observed: Observed) -> Verdict | None:
     """Why there is nothing to serve; None when there is."""
-    wanted = wanted_version(observed.spec, observed.model)
+    wanted = wanted_version(objects.name(observed.object), observed.spec, observed.model)
     if not wanted:
         return _nothing_wanted(observed)
     if observed.version is None:

@@ -1,7 +1,8 @@
 """How changes of the champion went, by the history in a Model's status: at most its last fifty moves.
 
-A change is a move to a newer version. It failed when the next move went back to an older one. A version that its gates
-refused, or that no pod could load, is no change: it never reached anybody.
+A change is a move to a newer version. It failed when the next move went back to an older one. A candidate that its rollout
+rolled back (promotion.provenBy), or a person aborted, is a change that failed, too: it had answered requests. A version
+that its gates refused, or that no pod could load, is no change: it never reached anybody.
 """
 
 from __future__ import annotations
@@ -10,7 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from mainspring.api.v1alpha1.rollouts import Outcome
+
 Entry = Mapping[str, Any]
+
+TRIED = (Outcome.ROLLED_BACK, Outcome.ABORTED)  # reasons of candidates that were rejected after they had answered
 
 
 def goes_back(entry: Entry) -> bool:
@@ -23,12 +28,13 @@ def rollbacks(history: Iterable[Entry]) -> int:
     return sum(goes_back(entry) for entry in _moves(history))
 
 
-def change_failure_ratio(history: Iterable[Entry]) -> float | None:
+def change_failure_ratio(history: Sequence[Entry]) -> float | None:
     """Of all changes, the share that was taken back; None while there is none."""
     moves = _moves(history)
     changes = sum(not goes_back(entry) for entry in moves)
     failed = sum(goes_back(after) and not goes_back(entry) for entry, after in pairwise(moves))
-    return failed / changes if changes else None
+    tried = sum(entry.get("to") == "Rejected" and entry.get("reason") in TRIED for entry in history)
+    return (failed + tried) / (changes + tried) if changes + tried else None
 
 
 def _moves(history: Iterable[Entry]) -> Sequence[Entry]:

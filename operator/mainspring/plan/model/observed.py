@@ -17,4 +17,5 @@ class Observed:
     versions: tuple[Object, ...] = ()  # its ModelVersions, by number
     unregistered: tuple[Object, ...] = ()  # TrainingRuns with an artifact and no version yet, oldest first
     dataset_versions: dict[str, Object] | None = None  # by name, those that the unregistered runs used
+    prover: Object | None = None  # the InferenceService that promotion.provenBy names
     served: frozenset[str] = frozenset()  # versions that a service has as stable or candidate, or is fixed on

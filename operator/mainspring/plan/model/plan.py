@@ -1,191 +1,155 @@
 """What a Model does next: register what was trained, decide who is champion, keep the history, remove what is surplus.
 
-Invariants: a number is never given twice; the champion is written to status before anything follows it, and then
-annotated on the version (`promoted-at`), from which an empty status is rebuilt.
+Invariants: a number is never given twice; a decision (who is champion, who is being proved, who is rejected) is written
+to status before anything follows it, and then annotated on the version, from which an empty status is rebuilt.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainspring.api.v1alpha1.common import ANNOTATION_PROMOTED_AT, ANNOTATION_REJECTED
-from mainspring.api.v1alpha1.model import HISTORY_MAX, HistoryEntry, PromotionMode
+from mainspring.api.v1alpha1.model import HistoryEntry, PromotionMode, Proving
 from mainspring.plan.common import conditions, gates, objects
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.objects import Manifest, Object, Ref
-from mainspring.plan.common.plan import NOTHING, Event, Patch, Plan, annotate
-from mainspring.plan.model import builders, delivery
+from mainspring.plan.common.plan import NOTHING, Event, Plan
+from mainspring.plan.common.proving import CHAMPION
+from mainspring.plan.model import builders, candidates, decisions, delivery, history, marks, proving
+from mainspring.plan.model.decisions import Decision, Move, Rejection, Sending
 from mainspring.plan.model.observed import Observed
-
-PROMOTION_MANAGER = "mainspring-promotion"
-REJECTION_MANAGER = "mainspring-rejection"
-CHAMPION = "champion"
-
-
-@dataclass(frozen=True)
-class Move:
-    """The champion changes to `version`."""
-
-    version: Object
-    reason: str  # GatesPassed | Pinned
-    actor: str
 
 
 def make_plan(observed: Observed, now: datetime) -> Plan:
     if objects.is_deleting(observed.object):
         return NOTHING
-    before = champion(observed)
-    move, problem = _next_champion(observed, before)
-    if move is not None:
-        return _promote(observed, move, before, now)
-    verdict = problem or _verdict(observed, before)
-    status = conditions.build_status(observed.object, verdict, now, _facts(observed, before))
+    before = candidates.champion(observed)
+    decision, problem = _decide(observed, before, now)
+    owed = marks.owed(observed, before, proving.told(observed))
+    if decision is not None:
+        return Plan(patch=owed) if owed else _carry_out(observed, decision, before, now)
+    # A pin that cannot be followed yet decides nothing, also not that nobody is to be proved any more.
+    going = proving.told(observed) if problem else proving.still_going(observed, before)
+    verdict = problem or _verdict(observed, before, going)
+    status = conditions.build_status(observed.object, verdict, now, _facts(observed, before, going))
     made = _registrations(observed)
     told = tuple(Event("Registered", f"ModelVersion {m['metadata']['name']} was registered") for m in made)
     return Plan(
         apply=made,
-        patch=_marks(observed, before),
-        delete=_surplus(observed, before),
+        patch=owed,
+        delete=_surplus(observed, before, going),
         status=status,
         events=told,
+        requeue_after=_until_deadline(observed, going, now),
     )
 
 
-def champion(observed: Observed) -> Object | None:
-    """As status says; when that was lost, the version that was promoted last."""
-    named = objects.status(observed.object).get("champion")
-    if named:
-        return _version(observed, named)
-    promoted = [v for v in observed.versions if gates.promoted_at(v)]
-    return max(promoted, key=lambda v: (gates.promoted_at(v), gates.number(v)), default=None)
-
-
-def _version(observed: Observed, name: str) -> Object | None:
-    return next((v for v in observed.versions if objects.name(v) == name), None)
-
-
-def _next_champion(observed: Observed, before: Object | None) -> tuple[Move | None, Verdict | None]:
-    """Who shall be champion, if it changes, or what stands against it."""
+def _decide(observed: Observed, before: Object | None, now: datetime) -> tuple[Decision | None, Verdict | None]:
+    """What is to be decided now, if anything, or what stands against it."""
     pin = (observed.spec.aliases or {}).get(CHAMPION)
     if pin is not None:
         return _pinned(observed, pin, before)
+    if proving.is_asked(observed):
+        return proving.decide(observed, before, now), None
     if observed.spec.promotion.mode == PromotionMode.MANUAL:
         return None, None
-    found = candidate(observed, before)
-    if found is None or not _may_be_promoted(observed, found, before):
+    found = candidates.candidate(observed, before)
+    if found is None or not candidates.may_be_promoted(observed, found, before):
         return None, None
-    return Move(found, "GatesPassed", "mainspring"), None
+    return Move(found, decisions.GATES_PASSED), None
 
 
-def _pinned(observed: Observed, pin: str, before: Object | None) -> tuple[Move | None, Verdict | None]:
-    version = _version(observed, pin)
+def _pinned(observed: Observed, pin: str, before: Object | None) -> tuple[Decision | None, Verdict | None]:
+    version = candidates.version(observed, pin)
     if version is None:
         text = f"spec.aliases.champion names {pin}, which is not a version of this Model: correct it or remove the pin"
         return None, conditions.stalled("PinnedVersionNotFound", text)
     if before is not None and objects.uid(before) == objects.uid(version):
-        return None, None
+        return proving.taken_back(observed), None
     if not (gates.is_verified(version, observed.spec.verification) or gates.promoted_at(version)):
         text = f"spec.aliases.champion names {pin}, whose artifact is not verified yet; it becomes champion once it is"
         return None, conditions.reconciling("PinnedVersionNotVerified", text)
-    return Move(version, "Pinned", "spec.aliases"), None
+    return Move(version, decisions.PINNED, decisions.PIN), None
 
 
-def candidate(observed: Observed, before: Object | None) -> Object | None:
-    """The newest version after the champion that is neither rejected nor failed its gates.
-
-    One that cannot be judged for the time being (its Job cannot run, the store does not answer) holds up nobody else.
-    """
-    floor = gates.number(before) if before is not None else _lost_number(observed)
-    open_ = [v for v in observed.versions if gates.number(v) > floor and not _is_out(v)]
-    moving = [v for v in open_ if not objects.condition_is(v, conditions.STALLED)]
-    return next(reversed(moving or open_), None)
-
-
-def _lost_number(observed: Observed) -> int:
-    """The number of a champion that was deleted: the automation never goes back behind it."""
-    named = str(objects.status(observed.object).get("champion", "")).rpartition("-v")[2]
-    return int(named) if named.isdigit() else 0
-
-
-def _is_out(version: Object) -> bool:
-    decision = gates.decision(version)
-    failed = decision is not None and not decision.passed
-    return bool(gates.rejected(version)) or failed or objects.condition_is(version, "ArtifactVerified", "False")
-
-
-def _may_be_promoted(observed: Observed, version: Object, before: Object | None) -> bool:
-    """Verified, and passed the gates as they are now, against the champion of now."""
-    decision = gates.decision(version)
-    if decision is None or not decision.passed or not gates.is_verified(version, observed.spec.verification):
-        return False
-    asked = gates.asked_of(version, observed.spec.gates)
-    rival = objects.name(before) if before is not None and gates.compares(asked) else ""
-    return decision.gates == gates.hash_of(asked) and decision.champion == rival
+def _carry_out(observed: Observed, decision: Decision, before: Object | None, now: datetime) -> Plan:
+    """The decision goes to status first; annotations and followers come after it."""
+    if isinstance(decision, Move):
+        return _promote(observed, decision, before, now)
+    if isinstance(decision, Rejection):
+        return _reject(observed, decision, before, now)
+    return _send(observed, decision, before, now)
 
 
 def _promote(observed: Observed, move: Move, before: Object | None, now: datetime) -> Plan:
-    """The decision goes to status first; annotations and followers come after it."""
-    version = move.version
-    entry = HistoryEntry(
-        version=objects.name(version),
-        from_=objects.name(before) if before is not None else None,
-        to="Champion",
-        reason=move.reason,
-        actor=move.actor,
-        time=objects.format_time(now),
-    )
-    status = objects.status(observed.object)
-    facts = _facts(observed, version) | {
-        "history": [*(status.get("history") or _rebuilt_history(observed)), entry.to_dict()][-HISTORY_MAX:],
-        "promotions": int(status.get("promotions", 0)) + 1,
-        "rollbacks": _rollbacks(observed) + delivery.goes_back(entry.to_dict()) or None,
-        "lastLeadTimeSeconds": _lead_time(version, now),
+    entry = _entry(move, decisions.CHAMPION, before, now)
+    facts = _facts(observed, move.version, None) | {
+        "history": history.with_entry(observed, entry),
+        "promotions": history.promotions(observed) + 1,
+        "rollbacks": history.rollbacks(observed) + delivery.goes_back(entry.to_dict()) or None,
+        "lastLeadTimeSeconds": _lead_time(move.version, now),
     }
-    text = f"ModelVersion {objects.name(version)} is champion" + (
-        " (pinned by spec.aliases.champion)" if move.reason == "Pinned" else ""
+    if move.reason == decisions.ROLLED_OUT:
+        facts["lastProvingSeconds"] = _proving_seconds(observed, now)
+    text = f"ModelVersion {objects.name(move.version)} is champion" + (
+        " (pinned by spec.aliases.champion)" if move.reason == decisions.PINNED else ""
     )
-    built = conditions.build_status(observed.object, conditions.ready("Champion", text), now, facts)
-    mark = _annotate(version, {ANNOTATION_PROMOTED_AT: objects.format_time(now)}, PROMOTION_MANAGER)
     return Plan(
-        status=built,
+        status=conditions.build_status(observed.object, conditions.ready("Champion", text), now, facts),
         status_first=True,
-        patch=(mark, *_rollback_marks(observed, move)),
+        patch=marks.of_entry(observed, entry.to_dict()),
         events=(Event("Promoted", text),),
     )
 
 
-def _rollback_marks(observed: Observed, move: Move) -> tuple[Patch, ...]:
-    """A pin in automatic mode means that the newer ones were bad: removing it must not bring them back."""
-    if move.reason != "Pinned" or observed.spec.promotion.mode == PromotionMode.MANUAL:
-        return ()
-    newer = [v for v in observed.versions if gates.number(v) > gates.number(move.version) and not gates.rejected(v)]
-    return tuple(_annotate(v, {ANNOTATION_REJECTED: "RolledBackByPin"}, REJECTION_MANAGER) for v in newer)
+def _reject(observed: Observed, rejection: Rejection, before: Object | None, now: datetime) -> Plan:
+    entry = _entry(rejection, decisions.REJECTED, before, now)
+    facts = _facts(observed, before, None) | {"history": history.with_entry(observed, entry)}
+    if rejection.reason != decisions.ROLLED_BACK_BY_PIN:
+        facts["rejectedByRollout"] = history.rejected_by_rollout(observed) + 1
+        facts["lastProvingSeconds"] = _proving_seconds(observed, now)
+    text = f"ModelVersion {entry.version} was rejected ({rejection.reason}): {rejection.message}"
+    return Plan(
+        status=conditions.build_status(observed.object, _verdict(observed, before, None), now, facts),
+        status_first=True,
+        patch=marks.of_entry(observed, entry.to_dict()),
+        events=(Event("CandidateRejected", text, "Warning"),),
+    )
 
 
-def _marks(observed: Observed, before: Object | None) -> tuple[Patch, ...]:
-    """What a crash between status and annotations left undone."""
-    last = _last_move(observed)
-    if before is None or last is None or last["version"] != objects.name(before):
-        return ()
-    marks: tuple[Patch, ...] = ()
-    if gates.promoted_at(before) != last["time"]:
-        marks = (_annotate(before, {ANNOTATION_PROMOTED_AT: last["time"]}, PROMOTION_MANAGER),)
-    if last["reason"] != "Pinned":
-        return marks
-    existed = [v for v in observed.versions if objects.created_at(v) <= objects.parse_time(last["time"])]
-    then = Observed(**{**observed.__dict__, "versions": tuple(existed)})
-    return (*marks, *_rollback_marks(then, Move(before, "Pinned", "spec.aliases")))
+def _send(observed: Observed, sending: Sending, before: Object | None, now: datetime) -> Plan:
+    name = objects.name(sending.version)
+    going = Proving(version=name, service=sending.service, since=objects.format_time(now))
+    verdict, facts = _verdict(observed, before, going), _facts(observed, before, going)
+    return Plan(
+        status=conditions.build_status(observed.object, verdict, now, facts),
+        status_first=True,
+        patch=marks.of_proving(observed, going),
+        requeue_after=_until_deadline(observed, going, now),
+    )
 
 
-def _last_move(observed: Observed) -> dict[str, Any] | None:
-    moves = [e for e in objects.status(observed.object).get("history") or () if e.get("to") == "Champion"]
-    return moves[-1] if moves else None
+def _entry(decision: Move | Rejection, to: str, before: Object | None, now: datetime) -> HistoryEntry:
+    return HistoryEntry(
+        version=objects.name(decision.version),
+        from_=objects.name(before) if before is not None else None,
+        to=to,
+        reason=decision.reason,
+        actor=decision.actor,
+        message=decision.message or None,
+        time=objects.format_time(now),
+    )
 
 
-def _annotate(version: Object, notes: dict[str, str], manager: str) -> Patch:
-    return annotate(objects.ref(version), objects.uid(version), notes, manager)
+def _proving_seconds(observed: Observed, now: datetime) -> int | None:
+    found = proving.told(observed)
+    return int((now - objects.parse_time(found.since)).total_seconds()) if found else None
+
+
+def _until_deadline(observed: Observed, going: Proving | None, now: datetime) -> float | None:
+    """None also when it is over: then only something else can bring a decision."""
+    left = proving.seconds_left(observed, going, now) if going else 0.0
+    return left if left > 0 else None
 
 
 def _registrations(observed: Observed) -> tuple[Manifest, ...]:
@@ -199,44 +163,25 @@ def last_number(observed: Observed) -> int:
     return max((told, *(gates.number(v) for v in observed.versions)))
 
 
-def _facts(observed: Observed, now_champion: Object | None) -> dict[str, Any]:
+def _facts(observed: Observed, now_champion: Object | None, going: Proving | None) -> dict[str, Any]:
     status = objects.status(observed.object)
-    waiting = candidate(observed, now_champion)
+    waiting = candidates.candidate(observed, now_champion)
     named = objects.name(now_champion) if now_champion is not None else status.get("champion")
-    history = status.get("history") or _rebuilt_history(observed)
     return {
         "champion": named,
         "candidate": objects.name(waiting) if waiting is not None else None,
         "aliases": _aliases(observed, named),
+        "proving": going.to_dict() if going else None,
         "versions": len(observed.versions),
         "lastNumber": last_number(observed) or None,
-        "promotions": status.get("promotions", len(history)) or None,
-        "rollbacks": _rollbacks(observed) or None,
-        "rejected": sum(1 for v in observed.versions if _is_out(v)) or None,
+        "promotions": history.promotions(observed) or None,
+        "rollbacks": history.rollbacks(observed) or None,
+        "rejected": sum(1 for v in observed.versions if gates.is_out(v)) or None,
+        "rejectedByRollout": history.rejected_by_rollout(observed) or None,
         "lastLeadTimeSeconds": status.get("lastLeadTimeSeconds"),
-        "history": history or None,
+        "lastProvingSeconds": status.get("lastProvingSeconds"),
+        "history": history.entries(observed) or None,
     }
-
-
-def _rollbacks(observed: Observed) -> int:
-    status = objects.status(observed.object)
-    if "promotions" in status:
-        return int(status.get("rollbacks", 0))
-    return delivery.rollbacks(_rebuilt_history(observed))
-
-
-def _rebuilt_history(observed: Observed) -> list[dict[str, Any]]:
-    """The promotions that the versions remember, for a status that was lost."""
-    promoted = sorted(
-        (v for v in observed.versions if gates.promoted_at(v)), key=lambda v: (gates.promoted_at(v), gates.number(v))
-    )
-    entries = [
-        HistoryEntry(
-            version=objects.name(v), to="Champion", reason="Recovered", actor="mainspring", time=gates.promoted_at(v)
-        )
-        for v in promoted
-    ]
-    return [entry.to_dict() for entry in entries][-HISTORY_MAX:]
 
 
 def _aliases(observed: Observed, named: str | None) -> dict[str, str] | None:
@@ -250,21 +195,36 @@ def _lead_time(version: Object, now: datetime) -> int | None:
     return int((now - objects.parse_time(started)).total_seconds()) if started else None
 
 
-def _verdict(observed: Observed, before: Object | None) -> Verdict:
+def _verdict(observed: Observed, before: Object | None, going: Proving | None) -> Verdict:
     if missing := _dangling_alias(observed):
         return conditions.stalled("AliasNotFound", missing)
+    waiting = candidates.candidate(observed, before)
+    if (hindered := _hindered(observed, waiting)) is not None:
+        return hindered
+    gone = objects.status(observed.object).get("champion") if before is None else None
+    if gone:
+        text = f"the champion {gone} was deleted: restore it, or pin another with spec.aliases.champion"
+        return conditions.stalled("ChampionNotFound", text)
+    where = f"ModelVersion {objects.name(before)} is champion" if before is not None else ""
+    if going is not None:
+        told = proving.describe(observed, going, waiting)
+        return conditions.ready("Proving", f"{where}; {told}" if where else told)
     if before is not None:
-        return conditions.ready("Champion", f"ModelVersion {objects.name(before)} is champion{_also(observed, before)}")
-    if gone := objects.status(observed.object).get("champion"):
-        return conditions.stalled(
-            "ChampionNotFound",
-            f"the champion {gone} was deleted: restore it, or pin another with spec.aliases.champion",
-        )
+        return conditions.ready("Champion", f"{where}{_also(observed, waiting)}")
+    return _without_champion(observed, waiting)
+
+
+def _hindered(observed: Observed, waiting: Object | None) -> Verdict | None:
+    """The service that is to prove cannot; that it is stopped is told when somebody waits for it."""
+    found = proving.obstacle(observed) if proving.is_asked(observed) else None
+    return found if found is not None and (found.state != conditions.READY or waiting is not None) else None
+
+
+def _without_champion(observed: Observed, waiting: Object | None) -> Verdict:
     if not observed.versions:
         return conditions.ready("NoVersions", "no version yet: a TrainingRun with spec.model of this name makes one")
-    waiting = candidate(observed, None)
     if waiting is None:
-        return conditions.ready("NoChampion", "no version passed the gates: kubectl describe modelversion says why")
+        return conditions.ready("NoChampion", "no version passed: kubectl describe modelversion says why")
     if observed.spec.promotion.mode == PromotionMode.MANUAL:
         return conditions.ready(
             "NoChampion",
@@ -273,8 +233,7 @@ def _verdict(observed: Observed, before: Object | None) -> Verdict:
     return conditions.ready("NoChampion", f"{objects.name(waiting)} is being judged")
 
 
-def _also(observed: Observed, before: Object) -> str:
-    waiting = candidate(observed, before)
+def _also(observed: Observed, waiting: Object | None) -> str:
     if waiting is None:
         return ""
     if observed.spec.promotion.mode == PromotionMode.MANUAL or CHAMPION in (observed.spec.aliases or {}):
@@ -290,19 +249,13 @@ def _dangling_alias(observed: Observed) -> str:
     )
 
 
-def _surplus(observed: Observed, before: Object | None) -> tuple[tuple[Ref, str], ...]:
+def _surplus(observed: Observed, before: Object | None, going: Proving | None) -> tuple[tuple[Ref, str], ...]:
     """Versions beyond `retain`, oldest first. Those in use and those that a user wrote stay."""
-    used = observed.served | set((observed.spec.aliases or {}).values()) | _in_history(observed)
-    used |= {objects.name(v) for v in (before, candidate(observed, before)) if v is not None}
+    used = observed.served | set((observed.spec.aliases or {}).values()) | history.in_use(observed)
+    used |= {objects.name(v) for v in (before, candidates.candidate(observed, before)) if v is not None}
+    used |= {going.version} if going else set()
     made = [v for v in observed.versions if "trainingRunUid" in (objects.spec(v).get("source") or {})]
     # The newest is never removed: its number would be lost with it.
     free = [v for v in made[:-1] if objects.name(v) not in used]
     excess = len(observed.versions) - observed.spec.retain
     return tuple((objects.ref(v), objects.uid(v)) for v in free[: max(excess, 0)])
-
-
-def _in_history(observed: Observed) -> set[str]:
-    """The champion before this one: rolling back must stay one line, also after a loss of status."""
-    told = objects.status(observed.object).get("history") or _rebuilt_history(observed)
-    moves = [e for e in told if e.get("to") == "Champion"]
-    return {e["version"] for e in moves[-2:]}

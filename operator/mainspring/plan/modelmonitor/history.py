@@ -46,13 +46,6 @@ def version_of(run: Object, versions: Iterable[Object]) -> Object | None:
     return None
 
 
-def is_out(version: Object) -> bool:
-    """It will not become champion by itself."""
-    decision = gates.decision(version)
-    failed = decision is not None and not decision.passed
-    return bool(gates.rejected(version)) or failed or objects.condition_is(version, "ArtifactVerified", "False")
-
-
 def entries(runs: Iterable[Object], versions: Iterable[Object]) -> list[RetrainEntry]:
     """The last of them, oldest first."""
     known = tuple(versions)
@@ -95,4 +88,4 @@ def _outcome(run: Object, version: Object | None) -> str:
         return "Waiting"
     if gates.promoted_at(version):
         return "Promoted"
-    return "Rejected" if is_out(version) else "Waiting"
+    return "Rejected" if gates.is_out(version) else "Waiting"

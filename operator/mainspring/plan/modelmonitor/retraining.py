@@ -112,13 +112,19 @@ def _running(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
 def _judged(case: _Case, _: frozenset[RetrainTrigger]) -> Decision | None:
     """The version of the last run is still on its way to being served."""
     version = history.version_of(case.tried[-1], case.observed.versions) if case.tried else None
-    if version is None or history.is_out(version):
+    if version is None or gates.is_out(version):
         return None
     name = objects.name(version)
-    champion = objects.status(case.observed.model or {}).get("champion") if case.observed.model else None
-    if champion == name:
+    told = objects.status(case.observed.model or {})
+    if told.get("champion") == name:
         text = f"ModelVersion {name} is champion; InferenceService {case.observed.spec.service} takes it over"
         return Decision(case.need, "Promoted", text, triggered=True, again=LOOK_SECONDS)
+    going = told.get("proving") or {}
+    if going.get("version") == name:
+        text = (
+            f"ModelVersion {name} passed its gates and is rolled out by InferenceService {going.get('service')} first"
+        )
+        return Decision(case.need, "Proving", text, triggered=True, again=LOOK_SECONDS)
     if (decision := gates.decision(version)) is not None and decision.passed:
         text = f"ModelVersion {name} passed its gates and waits for its promotion"
         return Decision(case.need, "AwaitingPromotion", text, triggered=True)

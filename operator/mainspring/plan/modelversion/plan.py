@@ -20,12 +20,12 @@ from mainspring.api.v1alpha1.common import (
 from mainspring.api.v1alpha1.model import Gate
 from mainspring.api.v1alpha1.modelversion import ComparedMetric, Comparison
 from mainspring.api.v1alpha1.trainingrun import MetricValue
-from mainspring.plan.common import conditions, gates, jobs, objects
+from mainspring.plan.common import conditions, gates, jobs, objects, proving
 from mainspring.plan.common.conditions import Condition, Verdict
 from mainspring.plan.common.jobs import JobState
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.common.plan import NOTHING, Patch, Plan, annotate
-from mainspring.plan.modelversion import builders, fastpath, signatures
+from mainspring.plan.modelversion import builders, fastpath, rolledout, signatures
 from mainspring.plan.modelversion import gates as judging
 from mainspring.plan.modelversion.observed import Observed
 from mainspring.plan.modelversion.signatures import VERIFIED
@@ -280,7 +280,9 @@ def _standing(observed: Observed, decision: gates.Decision | None) -> Verdict:
 
 def _why_rejected(observed: Observed, decision: gates.Decision | None) -> str:
     if why := gates.rejected(observed.object):
-        return f"{why}; pin it with spec.aliases.champion to go to it all the same"
+        record = proving.record(observed.object)
+        told = f" ({record.message})" if record and record.message else ""
+        return f"{why}{told}; pin it with spec.aliases.champion to go to it all the same"
     bad = [r for r in decision.results if r.verdict != judging.PASSED] if decision else []
     return "; ".join(f"gate {r.name} {r.verdict.lower()}: {r.message}" for r in bad)
 
@@ -307,4 +309,5 @@ def _say(
     requeue: float | None = None,
 ) -> Plan:
     told = {"stage": stage(observed), "primary": _primary(observed), **(facts or {})}
-    return Plan(status=conditions.build_status(observed.object, verdict, now, told, extra), requeue_after=requeue)
+    every = (*extra, *rolledout.conditions(observed))
+    return Plan(status=conditions.build_status(observed.object, verdict, now, told, every), requeue_after=requeue)

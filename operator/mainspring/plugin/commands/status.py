@@ -10,10 +10,11 @@ from typing import Any
 
 from mainspring.plan.common import conditions, objects
 from mainspring.plan.common.objects import Object
-from mainspring.plugin import arguments, tables
+from mainspring.plugin import arguments, rollouts, tables
 from mainspring.plugin.cluster import Cluster
 
 RUNS_SHOWN = 10
+KEPT = frozenset({"counted", "countedOf"})
 
 Found = Mapping[str, Sequence[Object]]
 
@@ -32,7 +33,8 @@ def add(commands: Any, common: argparse.ArgumentParser) -> None:
         "status",
         parents=[common],
         help="the loop of a namespace at a glance",
-        description="Shows datasets, runs, models, services and monitors of a namespace, and what each waits for.",
+        description="Shows datasets, runs, models, services and monitors of a namespace, and what each waits for;"
+        " of a service that is rolled out also what each metric says.",
     )
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text", help="default: text")
     parser.set_defaults(run=run)
@@ -61,8 +63,9 @@ def as_text(namespace: str, found: Found) -> str:
         return f"nothing of Mainspring is in namespace {namespace}: choose another with -n\n"
     shown = [overview for overview in OVERVIEWS if found[overview.kind]]
     parts = [tables.aligned(*_table(overview, found[overview.kind])) for overview in shown]
+    decided = [rollouts.described(service) for service in found["InferenceService"]]
     waiting = [line for overview in shown for line in _waiting(found[overview.kind], overview.kind)]
-    return "\n\n".join("\n".join(part) for part in [*parts, waiting] if part) + "\n"
+    return "\n\n".join("\n".join(part) for part in [*parts, *decided, waiting] if part) + "\n"
 
 
 def _table(overview: Overview, every: Sequence[Object]) -> tuple[Sequence[str], Iterable[Sequence[str]]]:
@@ -97,7 +100,13 @@ def as_json(namespace: str, found: Found) -> str:
 def _facts(overview: Overview, obj: Object) -> dict[str, Any]:
     shown = {column.lower(): value_of(obj) for column, value_of in overview.columns.items()}
     ready, reason = _readiness(obj)
-    return {"name": objects.name(obj), **shown, "ready": ready, "reason": reason}
+    return {"name": objects.name(obj), **shown, "ready": ready, "reason": reason, **_rollout(obj)}
+
+
+def _rollout(obj: Object) -> dict[str, Any]:
+    """What goes on, without what the operator alone reads, and what was not taken; of services."""
+    told = {"rollout": rollouts.going_on(obj), "heldBack": rollouts.held_back(obj)}
+    return {name: {k: v for k, v in facts.items() if k not in KEPT} for name, facts in told.items() if facts}
 
 
 def _status(*path: str) -> Callable[[Object], Any]:
@@ -137,7 +146,17 @@ OVERVIEWS = (
         "Model",
         {"CHAMPION": _status("champion"), "CANDIDATE": _status("candidate"), "VERSIONS": _status("versions")},
     ),
-    Overview("InferenceService", {"VERSION": _status("stableVersion"), "PODS": _pods, "URL": _status("url")}),
+    Overview(
+        "InferenceService",
+        {
+            "VERSION": _status("stableVersion"),
+            "CANDIDATE": _status("candidateVersion"),
+            "WEIGHT": _status("rollout", "weight"),
+            "VERDICT": _status("rollout", "verdict"),
+            "PODS": _pods,
+            "URL": _status("url"),
+        },
+    ),
     Overview(
         "ModelMonitor",
         {

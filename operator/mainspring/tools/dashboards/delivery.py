@@ -13,6 +13,7 @@ LEAD = each("mainspring_lead_time_seconds", SPACES, *MODEL)
 SERVED = each("mainspring_served_lead_time_seconds", SPACES, *SERVICE, "since")
 FAILED = each("mainspring_change_failure_ratio", SPACES, *MODEL)
 RESTORED = each("mainspring_time_to_restore_seconds", SPACES, *MONITOR, "outcome")
+NOT_TAKEN = each("mainspring_rollout_failure_ratio", SPACES, *SERVICE)
 PROMOTED = gained("mainspring_promotions_total", SPACES, *MODEL)
 
 KEY = (
@@ -34,7 +35,7 @@ KEY = (
         f"avg({FAILED})",
         "percentunit",
         width=6,
-        text="Of the last changes of a champion, at most fifty, the share that was taken back: mean over models.",
+        text="Of the last changes of a champion, at most fifty, the share that was taken back or that its rollout did not take: mean over models.",
     ),
     stat(
         "Time to restore",
@@ -61,6 +62,25 @@ MODELS = (
         text="Since the data was there, and since the training began.",
     ),
     Panel("Changes that were taken back", [Query(FAILED, NAMED)], unit="percentunit", width=12),
+    Panel(
+        "Rollouts that failed",
+        [Query(NOT_TAKEN, "{{namespace}}/{{service}}")],
+        unit="percentunit",
+        width=12,
+        text="Of the last ten of each service, those that were rolled back, aborted or taken back.",
+    ),
+    Panel(
+        "How long the last rollout took",
+        [
+            Query(
+                each("mainspring_last_rollout_seconds", SPACES, *SERVICE, "outcome"),
+                "{{namespace}}/{{service}} {{outcome}}",
+            )
+        ],
+        unit="s",
+        width=12,
+        text="RolledBack: so long a bad version had a part of the requests, at most.",
+    ),
     Panel("Time to restore", [Query(RESTORED, "{{namespace}}/{{monitor}} {{outcome}}")], unit="s", width=12),
 )
 WORK = (

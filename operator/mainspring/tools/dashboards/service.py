@@ -106,16 +106,82 @@ PODS = (
         text="path is onnx where the fast one could be taken; fallback_reason says why not.",
     ),
 )
-ROLLOUT = each("mainspring_last_rollout_timestamp_seconds", OWN, "version", "outcome")
+ROLLOUT = (
+    stat(
+        "Candidate",
+        each("mainspring_rollout_info", OWN, "version"),
+        legend="{{version}}",
+        options={"textMode": "name"},
+        text="What is rolled out; empty while nothing is.",
+    ),
+    stat(
+        "Phase",
+        each("mainspring_rollout_info", OWN, "phase"),
+        legend="{{phase}}",
+        options={"textMode": "name"},
+    ),
+    stat(
+        "Verdict",
+        each("mainspring_rollout_info", OWN, "verdict"),
+        legend="{{verdict}}",
+        options={"textMode": "name"},
+        text="Of all metrics together.",
+    ),
+    stat("Its share of requests", each("mainspring_rollout_weight_ratio", OWN), "percentunit"),
+    stat("Evidence", each("mainspring_rollout_evidence_ratio", OWN), "percentunit", text="Of what is needed to judge."),
+    stat(
+        "Changes that failed",
+        each("mainspring_rollout_failure_ratio", OWN),
+        "percentunit",
+        text="Of the last ten rollouts, those that were rolled back, aborted or taken back.",
+    ),
+    Panel(
+        "What is bad, of both versions",
+        [Query(each("mainspring_rollout_bad_ratio", OWN, "metric", "revision"), "{{metric}} {{revision}}")],
+        unit="percentunit",
+        text="Share that failed, was slow, wrong or different, over the whole rollout.",
+    ),
+    Panel(
+        "Evidence by metric",
+        [
+            Query(each("mainspring_rollout_requests", OWN, "metric"), "{{metric}}"),
+            Query(each("mainspring_rollout_requests_needed", OWN, "metric"), "{{metric}} needed"),
+        ],
+        text="Requests, rows or labels of the candidate.",
+    ),
+    Panel(
+        "Share of requests",
+        [
+            Query(each("mainspring_rollout_weight_ratio", OWN), "answered"),
+            Query(each("mainspring_rollout_mirror_ratio", OWN), "copied, of the others"),
+        ],
+        unit="percentunit",
+    ),
+    table("What each metric says", each("mainspring_rollout_verdict", OWN, "metric", "verdict"), "Value"),
+    table(
+        "What was not taken",
+        each("mainspring_rollout_held_back_timestamp_seconds", OWN, "version", "outcome", "reason"),
+        "Value",
+        text="And is still asked for.",
+    ),
+)
+ENDED = each("mainspring_last_rollout_timestamp_seconds", OWN, "version", "outcome")
 DASHBOARD = Dashboard(
     "service",
     "Service",
-    "One InferenceService: traffic, latency, versions, batches, pods.",
+    "One InferenceService: traffic, latency, rollouts, batches, pods.",
     [
         Variable("namespace", "label_values(mainspring_service_pods_ready, namespace)"),
         Variable("service", 'label_values(mainspring_service_pods_ready{namespace="$namespace"}, service)'),
     ],
-    [("At a glance", GLANCE), ("Traffic", TRAFFIC), ("Latency", LATENCY), ("Batches", BATCHES), ("Pods", PODS)],
-    [Annotation("Rollouts", f"{ROLLOUT} * 1000", "{{version}} {{outcome}}")],
+    [
+        ("At a glance", GLANCE),
+        ("Rollout", ROLLOUT),
+        ("Traffic", TRAFFIC),
+        ("Latency", LATENCY),
+        ("Batches", BATCHES),
+        ("Pods", PODS),
+    ],
+    [Annotation("Rollouts", f"{ENDED} * 1000", "{{version}} {{outcome}}")],
     since="now-1h",
 )

@@ -162,6 +162,18 @@ def test_after_so_many_runs_for_one_need_a_person_has_to_look() -> None:
     assert decide(observe(spec={"retrain": asked}, runs=(for_another, tried[0]))).reason == "WaitingForLabels"
 
 
+def test_a_version_that_a_service_proves_first_is_told_and_no_person_is_called() -> None:
+    going = {"version": "tumours-v2", "service": "first", "since": builders.at(-1)}
+    observed = observe(
+        runs=(run("Succeeded", ended=-10, version="tumours-v2"),),
+        versions=(champion(), builders.model_version(2, passed=True)),
+        model=builders.stored(builders.model(), {"champion": "tumours-v1", "proving": going}),
+    )
+    decision = decide(observed)
+    assert (decision.reason, decision.need, decision.triggered) == ("Proving", NEED, True)
+    assert "InferenceService first" in decision.message
+
+
 @pytest.mark.parametrize(
     ("version", "champion_name", "reason"),
     [

@@ -18,7 +18,7 @@ from tests.unit.runtime.serve.wired import Wired
 async def client() -> httpx.AsyncClient:
     tallies = Tallies()
     splitting = Splitting("tumours-1", "/nowhere", "1.0", tallies, LIMITS)
-    app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), splitting)
+    app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), splitting, tallies.load)
     return httpx.AsyncClient(transport=Wired(app.router, LIMITS), base_url="http://test")
 
 
@@ -52,7 +52,7 @@ async def test_nothing_else_is_there(client: httpx.AsyncClient) -> None:
     assert (response.status_code, response.json()) == (
         404,
         {
-            "error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference, /split/snapshot"
+            "error": "there is nothing at /v2/health/live; this port has /metrics, /monitor/snapshot, /monitor/reference, /split/snapshot, /load"
         },
     )
     response = await client.post("/metrics")

@@ -63,6 +63,7 @@
     - get
     - list
     - watch
+    - patch
 - apiGroups:
     - ''
   resources:
@@ -87,6 +88,28 @@
     - batch
   resources:
     - jobs
+  verbs:
+    - get
+    - list
+    - watch
+    - create
+    - patch
+    - delete
+- apiGroups:
+    - autoscaling
+  resources:
+    - horizontalpodautoscalers
+  verbs:
+    - get
+    - list
+    - watch
+    - create
+    - patch
+    - delete
+- apiGroups:
+    - gateway.networking.k8s.io
+  resources:
+    - httproutes
   verbs:
     - get
     - list

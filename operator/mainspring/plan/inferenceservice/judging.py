@@ -1,0 +1,61 @@
+"""What a rollout's counts say of its candidate, and when it is not taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mainspring.api.v1alpha1.common import ANNOTATION_ABORT
+from mainspring.api.v1alpha1.rollouts import Judgement, OnInconclusive, Outcome, Phase, SplitBy
+from mainspring.plan.inferenceservice import analysis, evidence, failures
+from mainspring.plan.inferenceservice.course import JUDGED, Course
+
+
+@dataclass(frozen=True)
+class End:
+    """The candidate is not taken."""
+
+    outcome: Outcome
+    reason: str
+    message: str
+
+
+def judge(course: Course) -> Course:
+    """With all that was counted so far."""
+    counts = course.situation.observed.counts
+    kept = Course(course.situation, course.policy, evidence.keep(course.state, counts))
+    if kept.state.phase not in JUDGED or kept.state.forced:
+        return kept
+    kept = Course(kept.situation, kept.policy, evidence.remember_labels(kept.state, counts))
+    found = analysis.judge(kept.policy.analysis, kept.seen, kept.state.metrics or (), kept.state.same_model)
+    if kept.state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know, and else there is but time
+        asked = {query.name for query in kept.policy.analysis.queries or ()}
+        found = tuple(metric for metric in found if metric.name in asked)
+    verdict = analysis.overall(found) if found else Judgement.PASSED
+    return kept.update(metrics=list(found) or None, verdict=verdict)
+
+
+def find_end(course: Course) -> End | None:
+    state = course.state
+    if course.situation.asked(ANNOTATION_ABORT):
+        return End(Outcome.ABORTED, "Aborted", "a person aborted it")
+    if course.failure is not None and course.failure.reason not in failures.HEALS:
+        outcome = Outcome.FAILED if state.phase is Phase.STARTING else Outcome.ROLLED_BACK
+        return End(outcome, course.failure.reason, course.failure.message)
+    if state.forced:
+        return None
+    if state.verdict is Judgement.FAILED:
+        worst = next(m for m in state.metrics or () if m.verdict is Judgement.FAILED)
+        return End(Outcome.ROLLED_BACK, worst.name, worst.message)
+    return _out_of_time(course)
+
+
+def _out_of_time(course: Course) -> End | None:
+    state, policy = course.state, course.policy
+    if state.phase is Phase.STARTING and course.is_over(state.started_at, policy.max_hold):
+        why = f": {course.failure.message}" if course.failure else ""
+        return End(Outcome.FAILED, "NotReady", f"its pods were not ready after {policy.max_hold}{why}")
+    if state.phase is Phase.HOLDING and course.is_over(state.held_since, policy.max_hold):
+        return End(Outcome.ROLLED_BACK, "HoldEnded", f"nobody decided within {policy.max_hold}: {course.missing}")
+    if policy.on_inconclusive is OnInconclusive.ROLLBACK and course.is_inconclusive:
+        return End(Outcome.ROLLED_BACK, "Inconclusive", f"after {policy.max_duration}: {course.missing}")
+    return None
