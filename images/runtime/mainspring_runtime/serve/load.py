@@ -26,31 +26,30 @@ class Snapshot(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Load:
-    """Requests that are being answered, and the integral of their number over time."""
+    """Requests that are being answered, and the integral of their number over time.
+
+    The integral is the sum of all ends less that of all beginnings, with those in flight ending now.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.requests = 0
         self.in_flight = 0
         self._epoch = uuid.uuid4().hex
         self._clock = clock
-        self._started = self._since = clock()
-        self._busy_seconds = 0.0  # up to `_since`
+        self._started = clock()
+        self._balance = 0.0
 
     def begin(self) -> None:
-        self._advance()
         self.requests += 1
         self.in_flight += 1
+        self._balance -= self._clock()
 
     def end(self) -> None:
-        self._advance()
         self.in_flight -= 1
+        self._balance += self._clock()
 
     def snapshot(self) -> Snapshot:
-        self._advance()
-        seconds = self._since - self._started
-        return Snapshot(self._epoch, seconds, self.requests, self.in_flight, self._busy_seconds)
-
-    def _advance(self) -> None:
         now = self._clock()
-        self._busy_seconds += self.in_flight * (now - self._since)
-        self._since = now
+        busy = self._balance + self.in_flight * now
+        # A rounding error below nothing would be a figure that no reader expects.
+        return Snapshot(self._epoch, now - self._started, self.requests, self.in_flight, max(busy, 0.0))
