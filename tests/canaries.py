@@ -14,7 +14,7 @@ from scipy import stats
 
 from mainspring.api.splitting import SECONDS_BOUNDS, ArmCounts, StageCounts
 from mainspring.api.v1alpha1.rollouts import Analysis, Judgement, MetricVerdict
-from mainspring.plan.inferenceservice import analysis
+from mainspring.plan.inferenceservice import analysis, stepping
 from mainspring.plan.inferenceservice.analysis import Evidence, Labels
 
 MEDIAN_SECONDS = 0.02
@@ -122,7 +122,7 @@ def rollout(case: Case, random: np.random.Generator, batch: int) -> Ended:
         last = step == len(case.steps) - 1
         if verdict is Judgement.FAILED or (verdict is Judgement.PASSED and last):
             break
-        if not last and analysis.share(metrics) >= (step + 1) / len(case.steps):
+        if not last and analysis.share(metrics) >= stepping.part_needed(case.steps, step):
             step += 1
     by = next((metric.name for metric in metrics if metric.verdict is Judgement.FAILED), "")
     seen = sum(stage.candidate.requests for stage in counted.stages.values())
