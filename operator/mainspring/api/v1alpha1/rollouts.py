@@ -127,7 +127,7 @@ class Analysis(ApiModel):
         Field(
             ge=0.005,
             le=0.9,
-            description="Share of requests slower than the stable revision's 95th percentile of the same time.",
+            description="Share of requests slower than the stable revision's 95th percentile of the same time, by a tenth and a millisecond at least.",
         ),
     ] = 0.05
     max_quality_drop: Annotated[

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, TypeVar
 
-from mainspring.api.splitting import ArmCounts, StageCounts
+from mainspring.api.splitting import SECONDS_BOUNDS, ArmCounts, StageCounts
 from mainspring.api.v1alpha1.common import ApiModel
 from mainspring.api.v1alpha1.rollouts import DISAGREEMENT, Analysis, Judgement, MetricVerdict, Query
 from mainspring.plan.statistics import sequential
@@ -72,7 +72,8 @@ class _Compared:
     words: tuple[str, str]
 
 
-MARGIN = 1  # buckets
+MARGIN = 1  # buckets, each a tenth
+LEAST_SLOWNESS = 0.001  # seconds
 KNOWN_ERRORS = _Known(0.005, 200)
 KNOWN_SLOW = _Known(SLOWEST, 100)
 KNOWN_WRONG = _Known(0.1, 20)
@@ -175,15 +176,15 @@ def _candidate(counts: StageCounts, drawn: bool) -> ArmCounts:
 
 
 def _slow(candidate: ArmCounts, stable: ArmCounts) -> Stratum:
-    """Slow is what is above the bucket after that in which the stable arm's share first reaches 95 %.
+    """Slow is what is above the stable arm's 95th percentile, by a tenth and a millisecond at least.
 
-    One bucket more, which is a tenth: where times hardly vary, a candidate that is a twentieth slower would lie wholly
-    above the bound, and one that gets fewer requests is that, with colder caches.
+    A candidate gets fewer requests, so its caches are colder: with the same model, answers that took 0.3 ms at the median
+    took 0.5 ms there. And where times hardly vary, one that is a twentieth slower would lie wholly above the percentile.
 
     The bound comes from the same requests that it is applied to; the test allows for it: how many candidates lie above
     the stable arm's k-th largest has the tail of the hypergeometric number that is asked (a test of placements).
     """
-    bound = _bound(stable.seconds) + MARGIN
+    bound = _with_margin(_bound(stable.seconds))
     counted = [(sum(arm.seconds.values()), _above(arm.seconds, bound)) for arm in (candidate, stable)]
     return Stratum(*counted[0], *counted[1])
 
@@ -193,6 +194,14 @@ def _bound(seconds: Mapping[int, int]) -> int:
     buckets = sorted(seconds)
     below = [*accumulate(seconds[bucket] for bucket in buckets)]
     return buckets[bisect_left(below, (1 - SLOWEST) * below[-1])] if below else 0
+
+
+def _with_margin(bucket: int) -> int:
+    """The first bucket whose bound is far enough above that of this one."""
+    if bucket >= len(SECONDS_BOUNDS):
+        return bucket
+    least = SECONDS_BOUNDS[bucket] + LEAST_SLOWNESS
+    return max(bucket + MARGIN, bisect_left(SECONDS_BOUNDS, least))
 
 
 def _above(seconds: Mapping[int, int], bound: int) -> int:

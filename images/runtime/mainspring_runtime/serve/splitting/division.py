@@ -18,6 +18,7 @@ from mainspring_runtime.serve.splitting.breaker import Breaker
 from mainspring_runtime.serve.splitting.budget import Budget
 from mainspring_runtime.serve.splitting.choosing import Arm, Chooser, Turns
 from mainspring_runtime.serve.splitting.mirror import Mirror
+from mainspring_runtime.serve.splitting.opening import Opening
 from mainspring_runtime.serve.splitting.outgoing import Exchange, Failure, Outcome, Pool
 from mainspring_runtime.serve.splitting.tallies import SplitTallies
 from mainspring_runtime.serve.splitting.wire import FORWARDED_HEADER, ArmCounts, Split, StageCounts
@@ -28,11 +29,12 @@ Here = Callable[[Note | None], Response | None]  # let this pod answer; as `http
 
 
 class Lane:
-    """The way to a candidate: connections, and a breaker. Of all stages of a rollout."""
+    """The way to a candidate: connections, a breaker, and whether it is open yet. Of all stages of a rollout."""
 
     def __init__(self, split: Split, most: int) -> None:
         self.pool = Pool(split.host, split.port, most)
         self.breaker = Breaker()
+        self.opening = Opening()
 
 
 class Division:
@@ -122,9 +124,15 @@ class Forward:
         return time.monotonic() - self._started
 
     def _ended(self, outcome: Outcome) -> None:
+        opening = self._division.lane.opening
         if isinstance(outcome, Failure):
+            if opening.excuses(outcome, time.monotonic()):
+                self._breaker.abandoned()
+                self._answer_here(None)
+                return
             self._failed(outcome, math.inf if outcome is Failure.TIMEOUT else None)
             return
+        opening.is_open = True
         elapsed = self._elapsed()
         self._division.tallies.forward_seconds.observe(elapsed)
         seconds = messages.seconds_of(outcome, elapsed)

@@ -17,6 +17,7 @@ from mainspring_runtime.serve.predicting import Outputs
 from mainspring_runtime.serve.splitting import messages
 from mainspring_runtime.serve.splitting.agreement import Agreement, Answer
 from mainspring_runtime.serve.splitting.breaker import Breaker
+from mainspring_runtime.serve.splitting.opening import Opening
 from mainspring_runtime.serve.splitting.outgoing import Exchange, Failure, Outcome, Pool
 from mainspring_runtime.serve.splitting.wire import FORWARDED_HEADER, SHADOW_HEADER, Split, StageCounts
 
@@ -36,6 +37,7 @@ class Mirror:
         self._agreement = Agreement(split.tolerance)
         self._seconds = seconds
         self._outputs = outputs
+        self._opening = Opening()
         self._under_way = 0
         self._bytes = 0
 
@@ -61,9 +63,14 @@ class Mirror:
         self._bytes -= size
         now = time.monotonic()
         if isinstance(outcome, Failure):
+            if self._opening.excuses(outcome, now):
+                self.breaker.abandoned()
+                counts.skipped += 1
+                return
             self.breaker.failed(now)
             counts.mirrored.failed(outcome, math.inf if outcome is Failure.TIMEOUT else None)
             return
+        self._opening.is_open = True
         seconds = messages.seconds_of(outcome, now - started)
         if outcome.status >= 500:
             self.breaker.failed(now)
