@@ -20,6 +20,7 @@ from mainspring_runtime.serve.internal import InternalApp
 from mainspring_runtime.serve.load import Load
 from mainspring_runtime.serve.metrics import ServerCollector, Tallies, make_registry
 from mainspring_runtime.serve.monitoring.monitor import Monitor
+from mainspring_runtime.serve.splitting.splitting import Splitting
 from tests.unit.runtime.serve.fakes import LIMITS
 from tests.unit.runtime.serve.wired import MemoryTransport, Wired
 
@@ -105,7 +106,8 @@ async def test_what_is_no_inference_or_is_refused_is_never_in_flight(request_: b
 async def test_the_internal_port_tells_it_as_the_contract_says() -> None:
     tallies = Tallies()
     tallies.load.begin()
-    app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), tallies.load)
+    splitting = Splitting("tumours-1", "/nowhere", "1.0", tallies, LIMITS)
+    app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), splitting, tallies.load)
     async with httpx.AsyncClient(transport=Wired(app.router, LIMITS), base_url="http://test") as client:
         told = contract.Load.model_validate_json((await client.get(contract.LOAD_PATH)).content)
         assert (told.requests, told.in_flight) == (1, 1)
