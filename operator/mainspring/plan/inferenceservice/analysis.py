@@ -21,7 +21,7 @@ from mainspring.plan.statistics import sequential
 from mainspring.plan.statistics.bins import percent
 from mainspring.plan.statistics.sequential import Stratum
 
-ALPHA = 0.01  # of candidates that are no worse, those that fail, over all metrics and looks
+ALPHA = 0.008  # of candidates that are no worse, those that fail, over all metrics and looks
 SLOWEST = 0.05  # share of the stable revision's requests that is slow by definition
 STRIKES = 2  # of a query, one after the other
 DEFAULT_SHARE = 0.25  # of requests that the candidate has, while nothing was counted

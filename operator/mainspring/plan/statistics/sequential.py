@@ -17,7 +17,7 @@ from functools import lru_cache
 
 from mainspring.plan.statistics.distributions import normal_upper_quantile
 
-POWER_LOST = 0.01  # of stated increases, the share that is not found once the needed requests have come
+POWER_LOST = 0.006  # of stated increases, the share that is not found once the needed requests have come
 LOOKS = (
     0.01,
     0.02,
@@ -243,7 +243,7 @@ def looks_due(share: float) -> int:
 
 @lru_cache(maxsize=1024)
 def needed(base: float, increase: float, share: float, alpha: float) -> int:
-    """How many requests of the candidate find `increase` over the rate `base` with probability 0.99.
+    """How many requests of the candidate find `increase` over the rate `base` with probability 1 - `POWER_LOST`.
 
     `share` is the candidate's share of all requests, `alpha` what is spent over all looks. The counts of both arms are put
     where a bad candidate is least noticed with that probability: the point next to their means, in units of their standard
