@@ -17,6 +17,7 @@ from tests.cluster.errors import ClusterError
 METRICS_SERVER = "metrics-server"
 GATEWAY = "gateway"
 NAMES = (METRICS_SERVER, GATEWAY)
+COMPONENTS = {METRICS_SERVER: "metrics-server", GATEWAY: "contour"}  # whose record shows that it was added
 HINTS = {
     METRICS_SERVER: "install metrics-server; `kubectl top nodes` shows when it works",
     GATEWAY: "its journey needs an address that only a node from source has",
@@ -32,6 +33,15 @@ def ensure(cluster: Cluster, name: str) -> None:
         raise ClusterError(f"the node {cluster.name} does not run; start it first")
     with lock.held(cluster.lock, f"adding {name} to {cluster.name}"):
         ADDONS[name](cluster, ports)
+
+
+def restore(cluster: Cluster, ports: Ports) -> None:
+    """What was added once comes back with the node: an API that is registered and does not answer keeps every
+    namespace from being deleted."""
+    known = supervise.recorded(cluster)
+    for name in NAMES:
+        if COMPONENTS[name] in known:
+            ADDONS[name](cluster, ports)
 
 
 def _metrics_server(cluster: Cluster, ports: Ports) -> None:

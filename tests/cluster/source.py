@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster import (
+    addons,
     cgroups,
     components,
     config,
@@ -118,6 +119,7 @@ def _node(cluster: Cluster, ports: Ports) -> None:
     server = components.server(cluster, ports)
     volumes.ensure(cluster, server)
     volumes.recycle(cluster, server)
+    addons.restore(cluster, ports)
 
 
 def _ports(cluster: Cluster) -> Ports:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,38 @@ def test_concurrency_brings_pods_and_takes_them_away_without_any_further_part(
     space.current("InferenceService", "flowers", "Serving", says=["2 pods"])
     assert "scaling" not in _service(space)["status"]
     assert space.predict("flowers", manifests.FLOWERS)["outputs"][0]["data"] == manifests.SPECIES
+
+
+def test_a_canary_that_is_scaled_in_its_middle_is_taken_and_no_request_fails(
+    space: Space, flower_model: Path, control_plane: ControlPlane
+) -> None:
+    scaling = {"maxReplicas": MOST, "metric": "RequestsPerSecond", "target": 40}
+    canary = {"strategy": "Canary", "steps": [50], "stepDuration": "10s"}
+    artifacts.serve_imported(space, flower_model, autoscaling=scaling, rollout=canary)
+    artifacts.import_version(space, flower_model, number=2)
+    space.eventually(lambda: _rollout(space).get("phase") in ("Mirroring", "Stepping"), "the new version to be ready")
+    assert _service(space)["status"]["replicas"] == 1
+
+    # Only now there is something to do, and to judge by.
+    traffic = Traffic(space, control_plane.variable("MAINSPRING_JOBS_IMAGE"))
+    _until_ready(space, 2)
+    space.until(lambda: _not_taken(space, "flowers-v2"), 2 * STEP_SECONDS)
+    assert _service(space)["status"]["readyReplicas"] >= 2
+    traffic.until_answered("2")
+    counts = traffic.end()
+    assert counts.failed == 0, counts.errors
+    assert counts.versions["1"] > 0
+
+
+def _rollout(space: Space) -> dict[str, Any]:
+    found: dict[str, Any] = _service(space)["status"].get("rollout") or {}
+    return found
+
+
+def _not_taken(space: Space, version: str) -> str | None:
+    status = _service(space)["status"]
+    assert "heldBack" not in status, status["heldBack"]
+    return None if status["stableVersion"] == version else f"{version} to be taken: {status.get('rollout')}"
 
 
 def _service(space: Space) -> Object:

@@ -57,6 +57,21 @@ def test_a_cluster_that_is_not_ours_to_extend_is_left_alone(name: str, monkeypat
         addons.ensure(Cluster("test", Profile.NODE), name)
 
 
+def test_what_was_added_comes_back_with_the_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    started: list[str] = []
+    for name in addons.NAMES:
+        monkeypatch.setitem(addons.ADDONS, name, lambda _cluster, _ports, name=name: started.append(name))
+    cluster = Cluster("test", Profile.NODE)
+    addons.restore(cluster, PORTS)
+    assert started == []
+    record = cluster.record(addons.COMPONENTS[addons.METRICS_SERVER])
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    addons.restore(cluster, PORTS)
+    assert started == [addons.METRICS_SERVER]
+
+
 def test_a_program_is_taken_out_of_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def download(argv: Sequence[str], **_: Any) -> str:
         folder = Path(argv[argv.index("--dest") + 1])
