@@ -146,6 +146,7 @@ def writing(content: bytes) -> Callable[[Scene], Awaitable[int]]:
     ],
     ids=["refused", "silent", "500", "503", "404", "closed", "garbage", "cut off", "too much", "upgrade"],
 )
+@pytest.mark.usefixtures("long_open")
 def test_whatever_the_candidate_does_the_caller_gets_the_stable_answer_and_the_candidate_the_error(
     tmp_path: Path, start: Callable[[Scene], Awaitable[int]], kind: str, bucket: int | None
 ) -> None:
@@ -176,12 +177,30 @@ def test_what_both_refuse_is_an_error_of_neither(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
+@pytest.mark.usefixtures("long_open")
 def test_a_name_that_nobody_knows_is_unreachable(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         stable = await scene.pod(STABLE)
         stable.apply(split_to(8080, weight=100, host="candidate.invalid"))
         assert (await scene.caller(stable).ask(1.0)).value == OWN
         assert stable.counts.candidate.errors == 1
+
+    play(tmp_path, scenario)
+
+
+def test_a_way_that_is_only_opening_is_no_error_of_the_candidate(tmp_path: Path) -> None:
+    """A Service leads to pods that are ready only a moment after they are."""
+
+    async def scenario(scene: Scene) -> None:
+        candidate = await scene.scripted(lambda _request: Response(200, b"{}"))
+        candidate.listener.stop()
+        stable = await scene.pod(STABLE)
+        stable.apply(split_to(candidate.port, weight=100))
+        caller = scene.caller(stable)
+        for _ in range(7):  # more than the breaker lets pass
+            assert (await caller.ask(1.0)).value == OWN
+        assert total(stable.counts.candidate) == (0, 0)
+        assert not stable.splitting.division.lane.breaker.is_open
 
     play(tmp_path, scenario)
 
