@@ -159,7 +159,7 @@ def test_people_and_newer_versions_end_a_rollout(space: Space, traffic: Traffic,
 def test_a_stable_pod_that_is_killed_costs_only_what_was_in_flight(
     space: Space, flower_model: Path, control_plane: ControlPlane, killer: Space
 ) -> None:
-    """In the middle of a rollout; a client that tries once more sees nothing of it."""
+    """In the middle of a rollout; a client that tries once more after a moment sees nothing of it."""
     artifacts.serve_imported(space, flower_model)
     space.change("InferenceService", "flowers", replicas=2, rollout={"steps": [20], "stepDuration": "10m"})
     space.current("InferenceService", "flowers", "Serving", says=["2 pods"])

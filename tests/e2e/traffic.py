@@ -18,6 +18,7 @@ from tests.e2e.space import Space
 PORT = 8000
 CLIENTS = 4
 PAUSE_SECONDS = 0.02
+RETRY_SECONDS = 3.0  # the kubelet needs a moment to see that a process is gone, and till then its address is a pod's
 
 SCRIPT = textwrap.dedent(
     """
@@ -43,6 +44,7 @@ SCRIPT = textwrap.dedent(
                 counts["tries_failed"] += 1
                 if not retries_left:
                     raise
+                time.sleep(float(os.environ["RETRY_PAUSE"]))
 
     def client():
         connection = http.client.HTTPConnection(os.environ["SERVICE"], 8080, timeout=10)
@@ -98,7 +100,12 @@ class Traffic:
     ) -> None:
         self._space = space
         self._name = f"{service}-client"
-        load = {"CLIENTS": str(clients), "PAUSE": str(pause), "RETRIES": str(retries)}
+        load = {
+            "CLIENTS": str(clients),
+            "PAUSE": str(pause),
+            "RETRIES": str(retries),
+            "RETRY_PAUSE": str(RETRY_SECONDS),
+        }
         space.apply(_pod(self._name, image, service, load, times))
         space.eventually(lambda: objects.condition_is(space.get("Pod", self._name), "Ready"), "the client is ready")
 

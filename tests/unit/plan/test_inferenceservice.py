@@ -11,7 +11,7 @@ from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.plan.common import objects
 from mainspring.plan.common.plan import NOTHING, Plan
 from mainspring.plan.inferenceservice import builders as service_builders
-from mainspring.plan.inferenceservice import plan, target
+from mainspring.plan.inferenceservice import plan, splits, target
 from mainspring.plan.inferenceservice.observed import Failure, Observed, Revision
 from tests import builders, plans
 
@@ -442,3 +442,12 @@ def test_an_image_of_the_users_own_is_told_nothing_of_signatures() -> None:
     asked = observe(spec=spec, model=signed_model())
     assert "MAINSPRING_PUBLIC_KEY" not in {e["name"] for e in container(asked)["env"]}
     assert service_builders.revision_hash(asked, V1) == service_builders.revision_hash(observe(spec=spec), V1)
+
+
+def test_stable_pods_are_told_the_address_of_the_candidate_once_it_has_one() -> None:
+    """Its name would lead to the Service of the rollout before, for as long as somebody remembers that."""
+    observed = observe(V2, stable(OLD), revisions=revisions(OLD))
+    assert splits.candidate_host(observed) == "tumours-candidate.lab.svc"
+    service = builders.stored_child(splits.build_candidate_service(observed, "abc"))
+    service["spec"]["clusterIP"] = "10.96.0.7"
+    assert splits.candidate_host(replace(observed, candidate_service=service)) == "10.96.0.7"

@@ -128,13 +128,13 @@ class Course:
         """What the stable pods are told; None when it is not they who split."""
         if self.state.split_by is not SplitBy.SERVERS:
             return None
-        state, policy, service = self.state, self.policy, self.situation.observed.object
+        state, policy, observed = self.state, self.policy, self.situation.observed
         judged, sticky = state.phase in JUDGED, policy.sticky_by
         return Split(
             revision=state.from_revision,
             rollout=evidence.rollout_id(state),
             stage=state.stage,
-            host=f"{builders.candidate_name(objects.name(service))}.{objects.namespace(service)}.svc",
+            host=splits.candidate_host(observed),
             port=builders.PORT,
             candidate_revision=state.revision,
             weight=state.weight,

@@ -46,6 +46,14 @@ def build_candidate_service(observed: Observed, revision: str) -> Manifest:
     return manifest
 
 
+def candidate_host(observed: Observed) -> str:
+    """The address of the candidate's Service, and not its name: that of a rollout before lives on in caches of DNS."""
+    service, found = observed.object, observed.candidate_service
+    name = f"{builders.candidate_name(objects.name(service))}.{objects.namespace(service)}.svc"
+    address = objects.spec(found).get("clusterIP") if found is not None and not objects.is_deleting(found) else None
+    return str(address or name)
+
+
 def patches(observed: Observed, stable: Revision | None, split: Split | None) -> tuple[Patch, ...]:
     """The kubelet brings a changed ConfigMap into a pod at once when the pod itself changes, else within a minute."""
     wanted = digest(split)
