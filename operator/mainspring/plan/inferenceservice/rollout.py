@@ -150,6 +150,6 @@ def _roll_back(course: Course, end: End) -> Plan:
         {"heldBack": held.to_dict(), "rollouts": rollouts},
         apply=situations.children(situation, stable.hash),
         sizes={stable.hash: situation.size},
-        events=(Event(str(end.outcome), text, "Warning"),),
+        events=(Event(f"Rollout{end.outcome}", text, "Warning"),),  # beside that of the verdict, which may be Normal
         status_first=True,
     )
