@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 PREFIX = "bench_"
-BY_NAME = frozenset({"peers", "soak"})  # `make bench-serve` and `make bench-soak`
+BY_NAME = frozenset({"cycle", "peers", "soak"})  # `make bench-serve`, `make bench-soak`; cycle needs a cluster
 
 
 def main() -> int:
