@@ -80,8 +80,10 @@ apiserver: programs ## Tests against a real API server, S3 store, Prometheus and
 interop: venv ## Tests with programs that are not ours, each in an environment of its own
 	@$(PYTEST) tests/interop -q
 
+# Journeys mostly wait, so two go at once; 5 is what pytest says when E2E="-k …" selects none.
 e2e: install ## User journeys on the cluster
-	@$(PYTEST) tests/e2e -q $(E2E)
+	@$(PYTEST) tests/e2e -n 2 --dist loadgroup -q -m "not alone" $(E2E) || [ $$? -eq 5 ]
+	@$(PYTEST) tests/e2e -q -m alone $(E2E) || [ $$? -eq 5 ]
 
 bench: venv ## Benchmarks, as ratios side by side
 	@$(PY) -m tests.bench

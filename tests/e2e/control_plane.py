@@ -10,6 +10,8 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from tests.cluster import wait
@@ -21,6 +23,8 @@ from tests.wiring.operator import Metrics
 SECONDS = 90.0
 PORT = 8000
 KILLER = "killer"
+# Journeys that do something to the operator, which all share: one after another, beside those that only use it.
+IN_TURN = pytest.mark.xdist_group("operator")
 OPERATOR_LABELS = f"app.kubernetes.io/component=operator,app.kubernetes.io/instance={release.RELEASE}"
 
 # A container finds its pod's name in HOSTNAME; the processes of other users cannot be read, nor ended.
@@ -59,9 +63,14 @@ class ControlPlane:
         self.api = api
 
     def pod(self) -> Object:
-        """The operator's pod, running."""
-        found = self._pods()
-        assert len(found) == 1, f"one operator was expected: {[objects.name(p) for p in found]}"
+        """The operator's pod. Another journey may just be replacing it."""
+        found: list[Object] = []
+
+        def check() -> str | None:
+            found[:] = self._pods()
+            return None if len(found) == 1 else f"one operator; there are {[objects.name(p) for p in found]}"
+
+        wait.until(check, SECONDS)
         return found[0]
 
     def _pods(self) -> list[Object]:
@@ -80,7 +89,15 @@ class ControlPlane:
     def bugs(self) -> float:
         """Reconciles that failed for a reason nobody foresaw, since this operator was started."""
         path = f"/api/v1/namespaces/{release.NAMESPACE}/services/{release.RELEASE}-metrics:metrics/proxy/metrics"
-        return Metrics(self.api.http.get(path).raise_for_status().text).total("mainspring_reconcile_bugs_total")
+        told: list[str] = []
+
+        def check() -> str | None:
+            answer = self.api.http.get(path)
+            told[:] = [answer.text] if answer.is_success else []
+            return None if told else f"the operator to tell its metrics: {answer.status_code}"
+
+        wait.until(check, SECONDS)
+        return Metrics(told[0]).total("mainspring_reconcile_bugs_total")
 
     def kill(self, killer: Space) -> None:
         """SIGKILL, and waits until the kubelet has started it again. `killer`: where `start_killer` was called."""

@@ -17,7 +17,7 @@ from mainspring.plan.common.objects import Object
 from tests.cluster import wait
 from tests.demo import closed_loop, release
 from tests.e2e.conftest import SpaceMaker
-from tests.e2e.control_plane import ControlPlane
+from tests.e2e.control_plane import IN_TURN, ControlPlane
 from tests.e2e.space import STEP_SECONDS, Space
 
 CHANGE_SECONDS = 150
@@ -55,6 +55,7 @@ class Mishaps:
         return time.monotonic() + self._random.uniform(*PAUSES)
 
 
+@IN_TURN
 @pytest.mark.timeout(1500)
 def test_quality_recovers_with_nobody_typing_however_often_the_operator_dies(
     space: Space, make_space: SpaceMaker, control_plane: ControlPlane

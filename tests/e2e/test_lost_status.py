@@ -5,13 +5,14 @@ from __future__ import annotations
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from tests.e2e import manifests
-from tests.e2e.control_plane import ControlPlane
+from tests.e2e.control_plane import IN_TURN, ControlPlane
 from tests.e2e.space import Space
 
 KINDS = ("Dataset", "DatasetVersion", "TrainingRun", "Model", "ModelVersion", "InferenceService")
 WORKING = ("Job", "Pod", "Deployment")
 
 
+@IN_TURN
 def test_the_truth_is_found_again_without_status(space: Space, control_plane: ControlPlane) -> None:
     space.apply(*manifests.loop())
     space.current("InferenceService", "flowers", "Serving")

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from mainspring.plan.common import objects
 from tests.e2e import manifests
 from tests.e2e.conftest import SpaceMaker
-from tests.e2e.control_plane import ControlPlane
+from tests.e2e.control_plane import IN_TURN, ControlPlane
 from tests.e2e.space import Space
 
 
+@IN_TURN
 def test_killed_at_every_stage_the_loop_ends_the_same(
     space: Space, make_space: SpaceMaker, control_plane: ControlPlane
 ) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from mainspring.plan.common import objects
 from tests.e2e import artifacts, manifests
-from tests.e2e.control_plane import ControlPlane
+from tests.e2e.control_plane import IN_TURN, ControlPlane
 from tests.e2e.space import Space
 from tests.e2e.traffic import Traffic
 
 
+@IN_TURN
 def test_no_request_fails_while_everything_changes(
     space: Space, flower_model: Path, control_plane: ControlPlane
 ) -> None:

@@ -12,7 +12,7 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from tests.e2e import artifacts, candidates
 from tests.e2e.conftest import SpaceMaker
-from tests.e2e.control_plane import ControlPlane
+from tests.e2e.control_plane import IN_TURN, ControlPlane
 from tests.e2e.space import STEP_SECONDS, Space
 from tests.e2e.traffic import Traffic
 
@@ -72,11 +72,16 @@ def pods_of(space: Space, revision: str) -> list[Object]:
     return [p for p in space.every("Pod", revision=revision) if not objects.is_deleting(p)]
 
 
+@IN_TURN
 def test_a_good_candidate_takes_over_step_by_step(
     space: Space, traffic: Traffic, flower_model: Path, control_plane: ControlPlane, killer: Space
 ) -> None:
     """Meanwhile the operator is killed at every step, the service is scaled up and down, and a node drains a pod."""
-    policy = {"steps": [10, 50], "stepDuration": "5s", "analysis": {"maxErrorRateIncrease": 0.1}}
+    policy = {
+        "steps": [10, 50],
+        "stepDuration": "5s",
+        "analysis": {"maxErrorRateIncrease": 0.1, "maxSlowShareIncrease": 0.2},
+    }
     space.change("InferenceService", "flowers", rollout=policy)
     space.current("InferenceService", "flowers", "Serving")
     artifacts.import_version(space, flower_model, number=2)

@@ -38,6 +38,7 @@ def installed(tmp_path: Path) -> Iterator[Path]:
     upgrade("--reset-values", "--values", str(path))
 
 
+@pytest.mark.alone
 def test_an_upgrade_restarts_nothing(
     space: Space, flower_model: Path, control_plane: ControlPlane, installed: Path
 ) -> None:
