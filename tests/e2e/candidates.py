@@ -16,7 +16,7 @@ from mainspring_runtime.package import packaging
 from mainspring_runtime.package.packaging import Request
 from tests.e2e import manifests
 
-MANY = 4_000  # rows that each prediction is compared with
+MANY = 1_500  # rows that each prediction is compared with
 
 
 def other_inputs(root: Path) -> Path:

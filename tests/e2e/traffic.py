@@ -1,6 +1,6 @@
 """A client inside the cluster that asks a service all the time and counts how that goes.
 
-Connections are kept open, and nothing is tried again unless a journey asks for it: every request that a user would see
+It counts from the first answer on. Connections are kept open, and nothing is tried again unless a journey asks for it: every request that a user would see
 failing is counted.
 """
 
@@ -46,8 +46,18 @@ SCRIPT = textwrap.dedent(
                     raise
                 time.sleep(float(os.environ["RETRY_PAUSE"]))
 
+    def begin(connection):
+        # A node learns of a new Service a moment after its pods are ready: no caller has been let down by then.
+        while True:
+            try:
+                return ask(connection)
+            except Exception:
+                connection.close()
+                time.sleep(0.1)
+
     def client():
         connection = http.client.HTTPConnection(os.environ["SERVICE"], 8080, timeout=10)
+        begin(connection)
         while True:
             try:
                 tried(connection)
