@@ -57,7 +57,7 @@ demo-loop: install ## Let the world change, and watch the loop close by itself (
 demo-down: venv ## Remove everything that the demo made
 	@$(PY) -m tests.demo down
 
-.PHONY: generate verify unit runtime apiserver interop e2e bench bench-serve bench-soak test
+.PHONY: generate verify unit crashes runtime apiserver interop e2e bench bench-serve bench-soak test
 generate: venv ## Write the generated files: CRDs, RBAC, dashboards, API reference
 	@$(PY) -m mainspring.tools generate
 
@@ -69,7 +69,10 @@ verify: venv ## Check generated files, lint, imports and types
 	@$(VENV)/bin/mypy operator/mainspring images/runtime/mainspring_runtime tests/cluster tests/demo
 
 unit: venv ## Unit, property and simulation tests of the operator (under 2 minutes)
-	@$(PYTEST) tests/unit tests/sim --ignore tests/unit/runtime -n 2 -q
+	@$(PYTEST) tests/unit tests/sim --ignore tests/unit/runtime -n 2 -q -m "not thorough"
+
+crashes: venv ## Every story of the simulation, with the operator killed after every write (a minute)
+	@$(PYTEST) tests/sim -n 2 -q -m thorough
 
 runtime: venv ## Unit tests of what runs in the pods: data, training, serving (about 2 minutes)
 	@$(PYTEST) tests/unit/runtime -n 2 -q
@@ -94,4 +97,4 @@ bench-serve: venv ## The model server beside KServe's and MLServer's: about 15 m
 bench-soak: venv ## Ten minutes at 80 % of what the model server can do, options in BENCH="…"
 	@$(PY) -m tests.bench.bench_soak $(BENCH)
 
-test: verify unit runtime apiserver interop e2e ## Everything that CI runs
+test: verify unit crashes runtime apiserver interop e2e ## Everything that CI runs

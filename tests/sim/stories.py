@@ -136,6 +136,11 @@ def canary(**more: object) -> Step:
     return edit("InferenceService", "tumours", rollout={"steps": [10, 50], "stepDuration": "30s", **more})
 
 
+def slow_canary(**more: object) -> Step:
+    """The same with the longest time between two looks: each is a write after which the operator is killed."""
+    return canary(stepDuration="75s", **more)
+
+
 def requests_that_fail(version: str, rate: float) -> Step:
     return lambda sim: sim.workloads.traffic.splits.error_rates.update({version: rate})
 
@@ -198,18 +203,18 @@ STORIES: dict[str, tuple[Step, ...]] = {
         edit("InferenceService", "tumours", server={"requestTimeout": "30s", "maxQueue": 10}),
         second_run,
     ),
-    "a canary is promoted": (canary(), BEGIN, second_run, Wait(200)),
-    "a canary is rolled back": (canary(), requests_that_fail("tumours-v2", 0.2), BEGIN, second_run, Wait(200)),
+    "a canary is promoted": (slow_canary(), BEGIN, second_run, Wait(270)),
+    "a canary is rolled back": (slow_canary(), requests_that_fail("tumours-v2", 0.2), BEGIN, second_run, Wait(270)),
     "a canary is superseded": (
-        canary(),
+        slow_canary(),
         serving("tumours-v2", HANGS),
         second_run,
         BEGIN,
         lambda sim: sim.apply(builders.run("forest-3", seed=3)),
-        Wait(200),
+        Wait(270),
     ),
     "a candidate that breaks, and one that a person takes": (
-        canary(),
+        slow_canary(),
         serving("tumours-v2", Ends(3, "ModelNotLoadable", "unknown type")),
         second_run,
         Wait(20),
@@ -218,7 +223,7 @@ STORIES: dict[str, tuple[Step, ...]] = {
         say("promote"),
         Wait(30),
     ),
-    "a shadow is promoted": (canary(strategy="Shadow"), BEGIN, second_run, Wait(100)),
+    "a shadow is promoted": (slow_canary(strategy="Shadow"), BEGIN, second_run, Wait(120)),
     "versions that are not needed go": (
         second_run,
         edit("Model", "tumours", retain=1),
@@ -263,15 +268,15 @@ STORIES: dict[str, tuple[Step, ...]] = {
         serving("tumours-v2", None),
         lambda sim: sim.apply(builders.service(replicas=2)),
     ),
-    "a canary decides who is champion": (canary(), proven(), BEGIN, second_run, Wait(200)),
+    "a canary decides who is champion": (slow_canary(), proven(), BEGIN, second_run, Wait(270)),
     "a canary rejects a version, and the next one is promoted": (
-        canary(),
+        slow_canary(),
         proven(),
         requests_that_fail("tumours-v2", 0.2),
         BEGIN,
         second_run,
         third_run,
-        Wait(300),
+        Wait(340),
     ),
     "data that is not needed goes": (edit("Dataset", "tumours", retain=1), new_data, third_data),
     "deleting while running": (hanging_run, delete("TrainingRun", "forest-2"), delete("InferenceService", "tumours")),

@@ -17,6 +17,7 @@ def test_the_whole_loop_survives_a_kill_at_every_write() -> None:
         telling.check(told, expected, f"killed at write {number}: {write}")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("story", STORIES)
 def test_every_story_survives_a_kill_at_every_write(story: str) -> None:
     told = telling.Telling(stories.served())
@@ -26,6 +27,7 @@ def test_every_story_survives_a_kill_at_every_write(story: str) -> None:
         telling.check(telling.resume(kill), expected, f"killed after write {number}: {kill.write}")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("story", STORIES)
 def test_lost_answers_change_nothing(story: str) -> None:
     """Every second and every third answer is lost, in turns, so that each is lost at least twice."""
