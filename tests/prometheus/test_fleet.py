@@ -147,6 +147,18 @@ NOT_HERE = {
     "mainspring_payload_parts_total",
     "mainspring_payload_failures_total",
     "mainspring_payload_info",
+    "mainspring_last_proving_seconds",  # of Models with promotion.provenBy
+    "mainspring_proving_start_timestamp_seconds",
+    "mainspring_shadow_requests_total",  # of servers in a rollout
+    "mainspring_split_breaker_open",
+    "mainspring_split_budget_seconds",
+    "mainspring_split_compared_rows_total",
+    "mainspring_forward_seconds",
+    "mainspring_split_info",
+    "mainspring_split_percent",
+    "mainspring_split_problem",
+    "mainspring_split_requests_total",
+    "mainspring_split_skipped_copies_total",
 }
 
 
