@@ -124,15 +124,13 @@ class Forward:
         return time.monotonic() - self._started
 
     def _ended(self, outcome: Outcome) -> None:
-        opening = self._division.lane.opening
+        if self._division.lane.opening.excuses(outcome, time.monotonic()):
+            self._breaker.abandoned()
+            self._answer_here(None)
+            return
         if isinstance(outcome, Failure):
-            if opening.excuses(outcome, time.monotonic()):
-                self._breaker.abandoned()
-                self._answer_here(None)
-                return
             self._failed(outcome, math.inf if outcome is Failure.TIMEOUT else None)
             return
-        opening.is_open = True
         elapsed = self._elapsed()
         self._division.tallies.forward_seconds.observe(elapsed)
         seconds = messages.seconds_of(outcome, elapsed)

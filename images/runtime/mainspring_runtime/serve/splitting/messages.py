@@ -54,6 +54,11 @@ def tell_seconds(response: Response, seconds: float) -> Response:
     return msgspec.structs.replace(response, headers=(*response.headers, (SECONDS_HEADER, b"%.6f" % seconds)))
 
 
+def tells_seconds(received: Received) -> bool:
+    """It is the answer of a server of ours to a request that was forwarded."""
+    return any(name == SECONDS_HEADER for name, _ in received.headers)
+
+
 def seconds_of(received: Received, round_trip: float) -> float:
     """How long the server had the request, by its own word; without one, how long it was away."""
     for name, value in received.headers:

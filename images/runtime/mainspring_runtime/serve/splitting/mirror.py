@@ -62,15 +62,14 @@ class Mirror:
         self._under_way -= 1
         self._bytes -= size
         now = time.monotonic()
+        if self._opening.excuses(outcome, now):
+            self.breaker.abandoned()
+            counts.skipped += 1
+            return
         if isinstance(outcome, Failure):
-            if self._opening.excuses(outcome, now):
-                self.breaker.abandoned()
-                counts.skipped += 1
-                return
             self.breaker.failed(now)
             counts.mirrored.failed(outcome, math.inf if outcome is Failure.TIMEOUT else None)
             return
-        self._opening.is_open = True
         seconds = messages.seconds_of(outcome, now - started)
         if outcome.status >= 500:
             self.breaker.failed(now)

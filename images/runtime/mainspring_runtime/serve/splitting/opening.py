@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from mainspring_runtime.serve.splitting.outgoing import Failure
+from mainspring_runtime.serve.splitting import messages
+from mainspring_runtime.serve.splitting.outgoing import Outcome, Received
 
 SECONDS = 10.0  # since the first try; every node's proxy has learnt of the pods by then
 
 
 class Opening:
-    """`is_open` from the first answer on. Times are of any monotonic clock, in seconds."""
+    """Is told every outcome until the way is open. Times are of any monotonic clock, in seconds."""
 
     def __init__(self) -> None:
-        self.is_open = False
+        self._is_open = False
         self._since: float | None = None
 
-    def excuses(self, failure: Failure, now: float) -> bool:
-        """That the candidate could not be reached says nothing of it yet: it is no error, and nothing was answered."""
-        if self._since is None:
-            self._since = now
-        return failure is Failure.UNREACHABLE and not self.is_open and now - self._since < SECONDS
+    def excuses(self, outcome: Outcome, now: float) -> bool:
+        """That nothing came back, or the answer of a stranger, says nothing of the candidate yet.
+
+        Open from the first good answer on, or the first that says how long it took in the server: that is the candidate's.
+        """
+        if self._is_open:
+            return False
+        if isinstance(outcome, Received) and (outcome.status == 200 or messages.tells_seconds(outcome)):
+            self._is_open = True
+            return False
+        self._since = now if self._since is None else self._since
+        return now - self._since < SECONDS

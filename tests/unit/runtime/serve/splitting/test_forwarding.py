@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mainspring.api.splitting import SECONDS_HEADER
 from mainspring_runtime.serve.http import Request, Response
 from tests.unit.runtime.serve.splitting.pods import (
     INFER,
@@ -146,7 +147,6 @@ def writing(content: bytes) -> Callable[[Scene], Awaitable[int]]:
     ],
     ids=["refused", "silent", "500", "503", "404", "closed", "garbage", "cut off", "too much", "upgrade"],
 )
-@pytest.mark.usefixtures("long_open")
 def test_whatever_the_candidate_does_the_caller_gets_the_stable_answer_and_the_candidate_the_error(
     tmp_path: Path, start: Callable[[Scene], Awaitable[int]], kind: str, bucket: int | None
 ) -> None:
@@ -177,7 +177,6 @@ def test_what_both_refuse_is_an_error_of_neither(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
-@pytest.mark.usefixtures("long_open")
 def test_a_name_that_nobody_knows_is_unreachable(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         stable = await scene.pod(STABLE)
@@ -188,19 +187,33 @@ def test_a_name_that_nobody_knows_is_unreachable(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
-def test_a_way_that_is_only_opening_is_no_error_of_the_candidate(tmp_path: Path) -> None:
-    """A Service leads to pods that are ready only a moment after they are."""
+@pytest.mark.parametrize("status", [0, 404, 500], ids=["refused", "a stranger's 404", "a stranger's 500"])
+def test_a_way_that_is_only_opening_is_no_error_of_the_candidate(tmp_path: Path, status: int) -> None:
+    """A Service leads to pods that are ready only a moment after they are; till then to nobody, or to somebody else."""
 
     async def scenario(scene: Scene) -> None:
-        candidate = await scene.scripted(lambda _request: Response(200, b"{}"))
-        candidate.listener.stop()
+        candidate = await scene.scripted(lambda _request: Response(status, b""))
+        if not status:
+            candidate.listener.stop()
         stable = await scene.pod(STABLE)
         stable.apply(split_to(candidate.port, weight=100))
         caller = scene.caller(stable)
         for _ in range(7):  # more than the breaker lets pass
             assert (await caller.ask(1.0)).value == OWN
         assert total(stable.counts.candidate) == (0, 0)
+        assert stable.splitting.division is not None
         assert not stable.splitting.division.lane.breaker.is_open
+
+    play(tmp_path, scenario)
+
+
+def test_the_candidates_own_refusals_count_although_the_way_is_only_opening(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        candidate = await scene.scripted(lambda _request: Response(400, b"{}", ((SECONDS_HEADER, b"0.001"),)))
+        stable = await scene.pod(STABLE)
+        stable.apply(split_to(candidate.port, weight=100))
+        assert (await scene.caller(stable).ask(1.0)).value == OWN
+        assert total(stable.counts.candidate) == (1, 1)
 
     play(tmp_path, scenario)
 

@@ -91,7 +91,6 @@ def test_only_the_share_is_copied(tmp_path: Path) -> None:
     play(tmp_path, scenario)
 
 
-@pytest.mark.usefixtures("long_open")
 @pytest.mark.parametrize(
     ("status", "kind"), [(500, "500"), (404, "404"), (0, "unreachable")], ids=["500", "404", "refused"]
 )
