@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench import table
+from tests.demo import release
 from tests.e2e import api, manifests
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.messages import Messages
@@ -33,7 +34,7 @@ def main() -> None:
             try:
                 _measure(space, ControlPlane(connected))
             finally:
-                connected.delete(space.ref("Namespace", space.name))
+                release.kubectl("delete", "namespace", space.name, "--wait=false")
     finally:
         shutil.rmtree(folder)
 
