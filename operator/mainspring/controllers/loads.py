@@ -6,20 +6,18 @@ nowhere else: an operator that was started anew knows after two looks what it ne
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from mainspring.api.load import Load
 from mainspring.controllers import addresses
-from mainspring.kube import servers
+from mainspring.controllers.asking import Asking
 from mainspring.kube.servers import Servers
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object, Ref
 from mainspring.plan.inferenceservice import observed
 from mainspring.plan.inferenceservice.observed import Rate
 
-READ_AT_ONCE = 16
 SHORTEST_SECONDS = 2.0  # two readings that are nearer say little of a load
 
 
@@ -34,7 +32,7 @@ class _Known:
 class LoadReader:
     def __init__(self, asked: Servers) -> None:
         self._servers = asked
-        self._slots = asyncio.Semaphore(READ_AT_ONCE)
+        self._asking = Asking()
         self._known: dict[Ref, dict[str, _Known]] = {}  # by service and by pod
 
     def forget(self, service: Ref) -> None:
@@ -43,22 +41,15 @@ class LoadReader:
     async def read(self, service: Ref, pods: Collection[Object]) -> observed.Loads:
         """Of those among the pods that are ready."""
         asked = {objects.name(pod): pod for pod in pods if _is_asked(pod)}
-        answers = await asyncio.gather(*(self._ask(pod) for pod in asked.values()))
+        answers = await self._asking.each(asked.values(), self._servers.load)
         before = self._known.get(service, {})
         known = {
             name: _compared(before.get(name), answer)
             for name, answer in zip(asked, answers, strict=True)
-            if answer is not None
+            if isinstance(answer, Load)
         }
         self._known[service] = known
         return observed.Loads({name: item.rate for name, item in known.items()}, frozenset(asked.keys() - known.keys()))
-
-    async def _ask(self, pod: Object) -> Load | None:
-        try:
-            async with self._slots:
-                return await self._servers.load(addresses.internal(pod))
-        except servers.ServerError:
-            return None
 
 
 def _is_asked(pod: Object) -> bool:

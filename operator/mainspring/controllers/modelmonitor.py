@@ -5,7 +5,6 @@ It remembers what pods said last, so that one that goes away does not take its l
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
@@ -14,6 +13,7 @@ from mainspring.api.v1alpha1.common import LABEL_MONITOR, LABEL_REVISION, LABEL_
 from mainspring.api.v1alpha1.modelmonitor import ModelMonitorSpec, Source
 from mainspring.api.v1alpha1.modelmonitor import Prometheus as Asked
 from mainspring.controllers import addresses, reading
+from mainspring.controllers.asking import Asking
 from mainspring.controllers.objectmetrics import COLLECTOR
 from mainspring.controllers.remembered import LastWords, References
 from mainspring.controllers.scraping import Scraping
@@ -33,8 +33,6 @@ from mainspring.plan.modelmonitor import state as states
 from mainspring.plan.modelmonitor.observed import Labelled, Observed, Reading
 from mainspring.plan.modelmonitor.promql import Selection
 
-READ_AT_ONCE = 16
-
 
 class ModelMonitorController:
     kind = "ModelMonitor"
@@ -48,7 +46,7 @@ class ModelMonitorController:
         self._servers = asked
         self._scraping = Scraping(prometheus)
         self._webhooks = webhooks
-        self._slots = asyncio.Semaphore(READ_AT_ONCE)
+        self._asking = Asking()
         self._references = References()
         self._last = LastWords(Snapshot)  # by pod
 
@@ -150,7 +148,7 @@ class ModelMonitorController:
             selection = _selection(obj, spec.service, revision, version, spec.prometheus)
             seen = state.seen if state and state.version == objects.name(version) else {}
             return await self._scraping.read(objects.ref(obj), spec.prometheus, selection, pods, seen)
-        answers = await asyncio.gather(*(self._snapshot(pod) for pod in pods.values()))
+        answers = await self._asking.each(pods.values(), self._servers.snapshot)
         found = dict(zip(pods, answers, strict=True))
         snapshots = {name: answer for name, answer in found.items() if isinstance(answer, Snapshot)}
         failed = {name: answer for name, answer in found.items() if isinstance(answer, servers.ServerError)}
@@ -184,13 +182,6 @@ class ModelMonitorController:
         last = self._last.of(monitor, gone)
         self._last.keep(monitor, snapshots, besides=pods)
         return gone | last
-
-    async def _snapshot(self, pod: Object) -> Snapshot | servers.ServerError:
-        try:
-            async with self._slots:
-                return await self._servers.snapshot(addresses.internal(pod))
-        except servers.ServerError as error:
-            return error
 
     async def _reference(self, pods: Mapping[str, Object], snapshots: Mapping[str, Snapshot]) -> Reference | None:
         """Of any pod that answered: they all serve the same version."""

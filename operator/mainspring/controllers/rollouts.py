@@ -7,35 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from mainspring.api.monitoring import FeedbackCounts, Snapshot
 from mainspring.api.splitting import SplitSnapshot
 from mainspring.api.v1alpha1.inferenceservice import InferenceServiceSpec
 from mainspring.api.v1alpha1.rollouts import Phase, RolloutStatus
 from mainspring.controllers import addresses
+from mainspring.controllers.asking import Asking
 from mainspring.controllers.remembered import LastWords
 from mainspring.kube import prometheus, servers
 from mainspring.kube.prometheus import Prometheus
 from mainspring.kube.servers import Servers
 from mainspring.plan.common import objects
-from mainspring.plan.common.objects import Object, Ref
+from mainspring.plan.common.objects import Ref
 from mainspring.plan.inferenceservice import queries
 from mainspring.plan.inferenceservice.analysis import Labels
 from mainspring.plan.inferenceservice.observed import Counts, Revision
 from mainspring.plan.modelmonitor.series import Sample
-
-READ_AT_ONCE = 16
-Answer = TypeVar("Answer")
 
 
 class RolloutReader:
     def __init__(self, asked: Servers, prometheus: Prometheus) -> None:
         self._servers = asked
         self._prometheus = prometheus
-        self._slots = asyncio.Semaphore(READ_AT_ONCE)
+        self._asking = Asking()
         self._last = LastWords(SplitSnapshot)  # by pod
 
     def forget(self, service: Ref) -> None:
@@ -65,7 +62,7 @@ class RolloutReader:
     async def _split(self, service: Ref, stable: Revision | None) -> Counts:
         """Who does not answer now is taken by what it said last; who is no more, or started anew, has said its last."""
         pods = {objects.name(pod): pod for pod in (stable.pods if stable else ()) if addresses.is_up(pod)}
-        answers = await self._each(pods.values(), self._servers.split)
+        answers = await self._asking.each(pods.values(), self._servers.split)
         found = dict(zip(pods, answers, strict=True))
         said = {name: a for name, a in found.items() if isinstance(a, SplitSnapshot)}
         failed = {name: a for name, a in found.items() if isinstance(a, servers.ServerError)}
@@ -76,7 +73,6 @@ class RolloutReader:
         foreign = [str(error) for error in failed.values() if isinstance(error, servers.Unsuitable)]
         return Counts(
             snapshots={**said, **silent},
-            silent=frozenset(failed),
             gone=tuple(gone),
             unsuitable=f"the stable pods cannot split requests: {foreign[0]}" if foreign and not said else "",
         )
@@ -86,21 +82,9 @@ class RolloutReader:
     ) -> tuple[Labels | None, Labels | None]:
         """A label may come to any pod; it says which version it is about."""
         pods = [pod for r in (stable, candidate) if r for pod in r.pods if addresses.is_up(pod)]
-        answers = await self._each(pods, self._servers.snapshot)
+        answers = await self._asking.each(pods, self._servers.snapshot)
         said = [answer for answer in answers if isinstance(answer, Snapshot)]
         return _labels_of(said, state.from_version), _labels_of(said, state.version)
-
-    async def _each(
-        self, pods: Iterable[Object], ask: Callable[[str], Awaitable[Answer]]
-    ) -> list[Answer | servers.ServerError]:
-        async def one(pod: Object) -> Answer | servers.ServerError:
-            try:
-                async with self._slots:
-                    return await ask(addresses.internal(pod))
-            except servers.ServerError as error:
-                return error
-
-        return list(await asyncio.gather(*(one(pod) for pod in pods)))
 
     async def _ask(self, url: str, filled: Mapping[str, str]) -> tuple[dict[str, float | None], str]:
         """Numbers by query, None where there is none or more than one; and what is the matter with Prometheus."""

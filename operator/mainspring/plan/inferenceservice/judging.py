@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mainspring.api.v1alpha1.common import ANNOTATION_ABORT
 from mainspring.api.v1alpha1.rollouts import Judgement, OnInconclusive, Outcome, Phase, SplitBy
@@ -22,10 +22,10 @@ class End:
 def judge(course: Course) -> Course:
     """With all that was counted so far."""
     counts = course.situation.observed.counts
-    kept = Course(course.situation, course.policy, evidence.keep(course.state, counts))
+    kept = replace(course, state=evidence.keep(course.state, counts))
     if kept.state.phase not in JUDGED or kept.state.forced:
         return kept
-    kept = Course(kept.situation, kept.policy, evidence.remember_labels(kept.state, counts))
+    kept = replace(kept, state=evidence.remember_labels(kept.state, counts))
     found = analysis.judge(kept.policy.analysis, kept.seen, kept.state.metrics or (), kept.state.same_model)
     if kept.state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know, and else there is but time
         asked = {query.name for query in kept.policy.analysis.queries or ()}

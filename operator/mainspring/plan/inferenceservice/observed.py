@@ -64,7 +64,6 @@ class Counts:
     """What was read for the rollout that goes on."""
 
     snapshots: Mapping[str, SplitSnapshot] = field(default_factory=dict)  # by stable pod, what it said last
-    silent: frozenset[str] = frozenset()  # pods that did not answer this time
     gone: tuple[SplitSnapshot, ...] = ()  # last words of processes that are no more
     unsuitable: str = ""  # why the stable pods cannot split at all
     stable_labels: Labels | None = None
