@@ -17,6 +17,9 @@ import yaml
 from tests.cluster import config, wait
 
 START_LIMIT_SECONDS = 30.0
+# Finer than any interval of scraping and of evaluation here: an alert may have fired for one evaluation only, which
+# steps of a second pass over.
+STEP_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,13 @@ class Prometheus:
         return list(answer["data"]["result"])
 
     def history(self, expression: str) -> list[dict[str, Any]]:
-        """The series since the start, one value a second, each with `metric` and `values`: [time, text]."""
-        asked: dict[str, str | float] = {"query": expression, "start": self.started, "end": time.time(), "step": 1}
+        """The series since the start, ten values a second, each with `metric` and `values`: [time, text]."""
+        asked: dict[str, str | float] = {
+            "query": expression,
+            "start": self.started,
+            "end": time.time(),
+            "step": STEP_SECONDS,
+        }
         answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked).json()
         assert answer["status"] == "success", f"{expression}: {answer['error']}"
         return list(answer["data"]["result"])
