@@ -9,30 +9,37 @@ from __future__ import annotations
 import re
 
 from tests.cluster import command
-from tests.cluster.config import BRIDGE
+from tests.cluster.config import BRIDGE, SERVICE_RANGE
 from tests.cluster.render import CNI_NETWORK
 
 TABLES = ("nat", "filter", "mangle")
 FAMILIES = ("iptables", "ip6tables")
 LOCK_SECONDS = "10"
-# Something else (a Docker engine, say) may have set forwarding to DROP.
-FORWARD_RULES = (("-i", BRIDGE, "-j", "ACCEPT"), ("-o", BRIDGE, "-j", "ACCEPT"))
+RULES = (
+    # Something else (a Docker engine, say) may have set forwarding to DROP.
+    ("FORWARD", "-i", BRIDGE, "-j", "ACCEPT"),
+    ("FORWARD", "-o", BRIDGE, "-j", "ACCEPT"),
+    # These come to stand before the others. What kube-proxy does not know yet has no way out: else it leaves the machine,
+    # and whoever answers there is taken for the Service, by clients that keep a connection for good.
+    ("FORWARD", "-d", SERVICE_RANGE, "-j", "REJECT"),
+    ("OUTPUT", "-d", SERVICE_RANGE, "-j", "REJECT"),
+)
 
 _JUMP = re.compile(r" -[jg] (\S+)")
 # The port mapping plugin shares these between networks.
 _SHARED = "CNI-HOSTPORT-"
 
 
-def allow_pods() -> None:
-    """Let pods reach each other and the world, whatever the machine's policy is."""
-    for rule in FORWARD_RULES:
+def add_ours() -> None:
+    """Pods reach each other and the world, whatever the machine's policy is; addresses of Services that are not there, nobody."""
+    for rule in RULES:
         if not command.succeeds(_filter("-C", rule)):
             command.run(_filter("-I", rule))
 
 
 def remove_ours() -> None:
     """Remove the rules and chains of kube-proxy, the kubelet, the pod network and ourselves."""
-    for rule in FORWARD_RULES:
+    for rule in RULES:
         while command.succeeds(_filter("-D", rule)):
             pass
     for family in FAMILIES:
@@ -86,4 +93,4 @@ def _clean(family: str, table: str) -> None:
 
 
 def _filter(action: str, rule: tuple[str, ...]) -> list[str]:
-    return ["iptables", "-w", LOCK_SECONDS, action, "FORWARD", *rule]
+    return ["iptables", "-w", LOCK_SECONDS, action, *rule]

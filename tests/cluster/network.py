@@ -28,7 +28,7 @@ def ensure() -> None:
     command.run(["ip", "link", "set", BRIDGE, "up"])
     for name, value in SETTINGS.items():
         _set(name, value)
-    firewall.allow_pods()
+    firewall.add_ours()
 
 
 def remove() -> None:

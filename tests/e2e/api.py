@@ -83,10 +83,12 @@ class Api:
         """A request to a pod, by way of the API server."""
         return self.http.request(method, f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}")
 
-    def through_service(self, namespace: str, service: str, path: str, body: Any = None) -> httpx.Response:
+    def through_service(
+        self, namespace: str, service: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         """GET, or POST with a body, to a port named `http` of a Service, by way of the API server."""
         url = f"/api/v1/namespaces/{namespace}/services/{service}:http/proxy{path}"
-        return self.http.get(url) if body is None else self.http.post(url, json=body)
+        return self.http.get(url) if body is None else self.http.post(url, json=body, headers=headers)
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

@@ -20,6 +20,16 @@ from tests.e2e.space import STEP_SECONDS, Space
 DELETE_SECONDS = 120
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Journeys that disturb the operator must be on one worker: what pytest-xdist makes of their mark is seen in their names."""
+    if not getattr(config.option, "loadgroup", False):
+        return
+    apart = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+    if apart:
+        raise pytest.UsageError(f"this pytest-xdist does not keep groups with this pytest: {apart}")
+
+
 class SpaceMaker(Protocol):
     def __call__(self, journey: str, level: str = "restricted") -> Space: ...
 

@@ -140,12 +140,18 @@ class Space:
         store.put(self.name, key, content)
         return f"s3://ns-{self.name}/{key}"
 
-    def predict(self, service: str, inputs: Mapping[str, Sequence[Any]], model: str = "") -> dict[str, Any]:
+    def predict(
+        self,
+        service: str,
+        inputs: Mapping[str, Sequence[Any]],
+        model: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Asks through the Service, by the Open Inference Protocol."""
         rows = len(next(iter(inputs.values())))
         tensors = [{"name": n, "datatype": "FP64", "shape": [rows], "data": list(v)} for n, v in inputs.items()]
         path = f"/v2/models/{model or service}/infer"
-        answer = self.api.through_service(self.name, service, path, {"inputs": tensors})
+        answer = self.api.through_service(self.name, service, path, {"inputs": tensors}, headers)
         assert answer.status_code == 200, f"{service} answered {answer.status_code}: {answer.text}"
         found: dict[str, Any] = answer.json()
         return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from mainspring.plan.common import objects
 from tests.e2e import manifests
-from tests.e2e.space import Space
+from tests.e2e.space import SOON_SECONDS, Space
 
 PORT = 8000
 CLIENTS = 4
@@ -124,7 +124,7 @@ class Traffic:
         assert answer.status_code == 200, answer.text
         return Counts(**answer.json())
 
-    def until_answered(self, version: str, more: int = 50) -> None:
+    def until_answered(self, version: str, more: int = 50, seconds: float = SOON_SECONDS) -> None:
         """Until this version has answered so many requests more; none may have failed."""
         wanted = self.counts().versions.get(version, 0) + more
 
@@ -133,7 +133,7 @@ class Traffic:
             assert now.failed == 0, f"{now.failed} of {now.sent} requests failed: {now.errors}"
             return None if now.versions.get(version, 0) >= wanted else f"version {version} to answer {wanted}; {now}"
 
-        self._space.until(check)
+        self._space.until(check, seconds)
 
     def end(self) -> Counts:
         last = self.counts()
