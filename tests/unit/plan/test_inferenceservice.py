@@ -159,6 +159,26 @@ def test_a_return_to_a_kept_revision_is_a_rollback() -> None:
     assert [e.reason for e in made.events] == ["Promoted"]
 
 
+def test_however_many_failed_since_a_version_that_served_before_comes_back_at_once() -> None:
+    """Status remembers ten rollouts; what was taken last and the one before are always among them."""
+    old, now, bad = revision(V1, ready=0, size=0), revision(V2), {"outcome": "RolledBack", "time": builders.at(-1)}
+    taken = [
+        {"version": r.version, "revision": r.hash, "outcome": "Promoted", "time": builders.at(-9)} for r in (old, now)
+    ]
+    failed = [{"version": f"tumours-v{n}", "revision": f"r{n}", **bad} for n in range(3, 11)]
+    spec = {"rollout": {}}
+    third = builders.model_version(11, passed=True)
+    told = {**stable(now), "rollouts": [*taken, *failed]}
+    broken = revision(third, ready=0, failure=BROKEN, spec=spec)
+    ended = make(observe(third, told, spec=spec, revisions=revisions(old, now, broken))).status
+    assert ended is not None
+    assert [r["version"] for r in ended["rollouts"]][:2] == ["tumours-v1", "tumours-v2"]
+    assert (len(ended["rollouts"]), ended["rollouts"][-1]["version"]) == (10, "tumours-v11")
+    back = make(observe(V1, {**told, "rollouts": ended["rollouts"]}, spec=spec, revisions=revisions(old, now)))
+    assert sizes(back) == {objects.name(old.deployment): 1}
+    assert "rollout" not in (back.status or {})
+
+
 def test_a_kept_revision_is_scaled_up_and_not_made_again() -> None:
     kept = revision(V1, ready=0, size=0)
     made = make(observe(V1, stable(NEW), revisions=revisions(kept, NEW)))

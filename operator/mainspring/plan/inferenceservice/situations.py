@@ -169,7 +169,14 @@ def ended(
         time=objects.format_time(situation.now),
     )
     before = objects.status(situation.observed.object).get("rollouts") or []
-    return [*before, entry.to_dict()][-ROLLOUTS_MAX:]
+    return _remembered([*before, entry.to_dict()])
+
+
+def _remembered(rollouts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last ten; however many failed since, what was taken last and the one before stay: these come back at once."""
+    taken = [place for place, entry in enumerate(rollouts) if entry["outcome"] == Outcome.PROMOTED][-KEPT_REVISIONS:]
+    others = [place for place in range(len(rollouts)) if place not in taken][len(taken) - ROLLOUTS_MAX :]
+    return [rollouts[place] for place in sorted((*taken, *others))]
 
 
 def switch(situation: Situation, candidate: Revision) -> Plan:
