@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from mainspring.api.v1alpha1.common import ANNOTATION_ABORT
 from mainspring.api.v1alpha1.rollouts import Judgement, OnInconclusive, Outcome, Phase, SplitBy
+from mainspring.plan.common import objects
 from mainspring.plan.inferenceservice import analysis, evidence, failures
 from mainspring.plan.inferenceservice.course import JUDGED, Course
 
@@ -26,12 +27,27 @@ def judge(course: Course) -> Course:
     if kept.state.phase not in JUDGED or kept.state.forced:
         return kept
     kept = replace(kept, state=evidence.remember_labels(kept.state, counts))
+    if not _is_due(kept):
+        return kept
     found = analysis.judge(kept.policy.analysis, kept.seen, kept.state.metrics or (), kept.state.same_model)
     if kept.state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know, and else there is but time
         asked = {query.name for query in kept.policy.analysis.queries or ()}
         found = tuple(metric for metric in found if metric.name in asked)
     verdict = analysis.overall(found) if found else Judgement.PASSED
-    return kept.update(metrics=list(found) or None, verdict=verdict)
+    metrics = list(found) or None
+    if (metrics, verdict) == (kept.state.metrics, kept.state.verdict):
+        return kept
+    return kept.update(metrics=metrics, verdict=verdict, judged_at=kept.now)
+
+
+def _is_due(course: Course) -> bool:
+    """Counts move all the time, and each verdict is a write of status, which is an event that calls for the next look:
+    without a pause there would be no end of it, and a query would be out of bounds twice within one moment."""
+    before = course.state.judged_at
+    if before is None:
+        return True
+    since = (course.situation.now - objects.parse_time(before)).total_seconds()
+    return not 0 <= since < course.look_seconds  # a clock that was put back must not stop the judging
 
 
 def find_end(course: Course) -> End | None:
