@@ -49,8 +49,9 @@ def _at_once(situation: Situation) -> bool:
         return False
     if situation.asked(ANNOTATION_PROMOTE) or situations.served_before(situation, situation.wanted):
         return True
-    # What was found bad stays out, also while pods of the stable revision start anew.
-    return situation.held_back is None and stable.ready == 0 and situation.size > 0
+    # What was found bad stays out. And a stable revision whose pods only start (anew) is there in a moment.
+    is_broken = stable.ready == 0 and stable.failure is not None
+    return is_broken and situation.held_back is None and situation.size > 0
 
 
 def _without_pods(situation: Situation) -> Plan:

@@ -94,7 +94,7 @@ def children(
         builders.build_service(observed, selects),
         *deployments,
         builders.build_network_policy(observed),
-        builders.build_disruption_budget(observed),
+        builders.build_disruption_budget(observed, selects),
         *autoscaler.children(observed, situation.stable),
         *exposure.children(observed, route_weight),
     )
