@@ -77,6 +77,19 @@ def test_without_pods_nothing_is_proved_and_nothing_taken(lab: Simulation) -> No
     assert lab.condition(*SERVICE) == ("True", "WithoutPods")
 
 
+def test_rollouts_are_counted_also_when_they_are_remembered_no_more(lab: Simulation) -> None:
+    for number in range(12):
+        lab.edit(*SERVICE, server={"maxQueue": 10 + number})
+        lab.settle()
+        stories.say("abort")(lab)
+        lab.settle()
+    assert len(status(lab)["rollouts"]) == 10
+    assert status(lab)["rolloutsEnded"] == {"Aborted": 12, "Promoted": 1}
+    lab.restart()
+    lab.advance(60)
+    assert status(lab)["rolloutsEnded"] == {"Aborted": 12, "Promoted": 1}
+
+
 # ---- What was proved before
 
 

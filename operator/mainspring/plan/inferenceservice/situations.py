@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -230,6 +232,7 @@ def compose(
         | goes_on
         | facts
     )
+    told |= _counted(objects.status(observed.object), told.get("rollouts") or [])
     extra = (
         _available(situation),
         *scaling.conditions(observed, situation.stable),
@@ -264,6 +267,14 @@ def _nothing_goes_on(situation: Situation, facts: dict[str, Any]) -> dict[str, A
             situation, before.version, before.revision, Outcome.SUPERSEDED, started_at=before.started_at
         )
     return gone
+
+
+def _counted(before: Mapping[str, Any], rollouts: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many ended, ever: a plan adds one at most. What nobody counted so far begins with those that are remembered."""
+    known = before.get("rollouts") or []
+    counts = Counter(before.get("rolloutsEnded") or [str(entry["outcome"]) for entry in known])
+    counts.update([str(rollouts[-1]["outcome"])] if rollouts and rollouts != known else [])
+    return {"rolloutsEnded": dict(sorted(counts.items())) or None}
 
 
 def _told(situation: Situation) -> dict[str, Any]:
