@@ -73,13 +73,18 @@ class RolloutReader:
         failed = {name: a for name, a in found.items() if isinstance(a, servers.ServerError)}
         known = self._last.of(service, self._last.names(service))
         last = {name: words for name, words in known.items() if words.epoch not in counted}
-        gone = [words for name, words in last.items() if name not in pods or _is_another(said.get(name), words)]
+        gone = {
+            # Of a container that started anew in its pod: told again until it is written down, as that of a pod that is gone.
+            f"{name} {words.epoch}" if name in pods else name: words
+            for name, words in last.items()
+            if name not in pods or _is_another(said.get(name), words)
+        }
         silent = {name: last[name] for name in failed if name in last}
-        self._last.keep(service, said, besides=last.keys() - said.keys())
+        self._last.keep(service, {**said, **silent, **gone})
         foreign = [str(error) for error in failed.values() if isinstance(error, servers.Unsuitable)]
         return Counts(
             snapshots={**said, **silent},
-            gone=tuple(gone),
+            gone=tuple(gone.values()),
             unsuitable=f"the stable pods cannot split requests: {foreign[0]}" if foreign and not said else "",
         )
 

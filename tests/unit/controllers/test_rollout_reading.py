@@ -143,3 +143,16 @@ async def test_labels_of_before_do_not_come_in_when_a_pod_goes_or_is_silent(
     there = range(1, 5) if trouble == "started anew" else range(1, 4) if trouble == "silent" else range(1, 3)
     _, found = await look(reader, state, pods(there))
     assert found.stable_labels == Labels(1440, 1600)
+
+
+async def test_last_words_are_told_again_until_they_are_written_down(told: Told, reader: RolloutReader) -> None:
+    """A container started anew in its pod, and the plan that had its counts was lost to a conflict."""
+    told.splits = {"10.0.0.1:8081": said("e1", 10)}
+    await look(reader, STATE, pods(range(1, 2)))
+    told.splits = {"10.0.0.1:8081": said("e2", 1)}
+    await look(reader, STATE, pods(range(1, 2)))
+    state, found = await look(reader, STATE, pods(range(1, 2)))
+    assert sum(stage.stable.requests for stage in found.stages) == 11
+    for _ in range(2):
+        state, found = await look(reader, state, pods(range(1, 2)))
+    assert sum(stage.stable.requests for stage in found.stages) == 11
