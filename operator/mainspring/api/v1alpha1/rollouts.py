@@ -231,7 +231,7 @@ class Phase(StrEnum):
     STARTING = "Starting"  # its pods come up
     MIRRORING = "Mirroring"  # it gets copies of requests, and no answer of it is returned
     STEPPING = "Stepping"  # it answers `weight` percent of the requests
-    AWAITING_PROMOTION = "AwaitingPromotion"  # everything passed; a person promotes
+    AWAITING_PROMOTION = "AwaitingPromotion"  # everything passed, or its time is over; a person promotes
     HOLDING = "Holding"  # not enough to judge by; a person decides
     PROMOTING = "Promoting"  # its pods come to full size, then it is the stable revision
 
