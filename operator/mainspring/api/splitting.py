@@ -71,7 +71,8 @@ class ArmCounts(ApiModel):
     requests: int = 0
     errors: int = 0
     failures: dict[str, int] = {}  # errors by kind: timeout, unreachable, broken, unavailable, or the HTTP status
-    # Bucket of `SECONDS_BOUNDS` to requests. A time-out is in the last one; what had no time in a server is in none
+    # Bucket of `SECONDS_BOUNDS` to requests. A time-out is in the last one, and no error when the stable pod then took as
+    # long itself; what had no time in a server is in none
     # (unreachable, broken, unavailable); whoever went away before the answer waited so long at least.
     seconds: dict[int, int] = {}
 

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from mainspring.controllers import addresses
-from mainspring.kube.servers import ServerError
+from mainspring.kube.servers import ServerError, Silent
 from mainspring.plan.common.objects import Object
 
 AT_ONCE = 16
+ROUND_SECONDS = 20.0  # of many pods that do not answer, the last ones would be asked when the reconcile is long over
 Answer = TypeVar("Answer")
 
 
@@ -20,11 +21,14 @@ class Asking:
 
     async def each(self, pods: Iterable[Object], ask: Callable[[str], Awaitable[Answer]]) -> list[Answer | ServerError]:
         """The answers in the order of the pods; `ask` gets the address of the internal port."""
-        return list(await asyncio.gather(*(self._one(pod, ask) for pod in pods)))
+        end = asyncio.get_running_loop().time() + ROUND_SECONDS
+        return list(await asyncio.gather(*(self._one(pod, ask, end) for pod in pods)))
 
-    async def _one(self, pod: Object, ask: Callable[[str], Awaitable[Answer]]) -> Answer | ServerError:
+    async def _one(self, pod: Object, ask: Callable[[str], Awaitable[Answer]], end: float) -> Answer | ServerError:
         try:
-            async with self._slots:
+            async with asyncio.timeout_at(end), self._slots:
                 return await ask(addresses.internal(pod))
         except ServerError as error:
             return error
+        except TimeoutError:
+            return Silent(f"it was not asked within {ROUND_SECONDS:g} s, since too many others do not answer")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from mainspring.api.monitoring import FeedbackCounts, Snapshot
@@ -26,6 +26,8 @@ from mainspring.plan.inferenceservice import queries
 from mainspring.plan.inferenceservice.analysis import Labels
 from mainspring.plan.inferenceservice.observed import Counts, Revision
 from mainspring.plan.modelmonitor.series import Sample
+
+NO_LABELS = Labels(0, 0)
 
 
 class RolloutReader:
@@ -46,7 +48,7 @@ class RolloutReader:
         stable: Revision | None,
         candidate: Revision | None,
     ) -> Counts:
-        counts = await self._split(service, stable)
+        counts = await self._split(service, stable, state.counted_of or ())
         if spec.rollout is None or state.phase is Phase.STARTING or state.forced:
             return counts
         analysis = spec.rollout.analysis
@@ -59,32 +61,42 @@ class RolloutReader:
             counts = replace(counts, readings=readings, prometheus_problem=problem)
         return counts
 
-    async def _split(self, service: Ref, stable: Revision | None) -> Counts:
-        """Who does not answer now is taken by what it said last; who is no more, or started anew, has said its last."""
+    async def _split(self, service: Ref, stable: Revision | None, counted: Collection[str]) -> Counts:
+        """Who does not answer now is taken by what it said last; who is no more, or started anew, has said its last.
+
+        `counted`: processes whose last words are in status. They are forgotten here, since status does not name them for ever.
+        """
         pods = {objects.name(pod): pod for pod in (stable.pods if stable else ()) if addresses.is_up(pod)}
         answers = await self._asking.each(pods.values(), self._servers.split)
         found = dict(zip(pods, answers, strict=True))
         said = {name: a for name, a in found.items() if isinstance(a, SplitSnapshot)}
         failed = {name: a for name, a in found.items() if isinstance(a, servers.ServerError)}
-        last = self._last.of(service, self._last.names(service))
-        gone = [words for name, words in last.items() if name not in pods or _is_another(said.get(name), words)]
+        known = self._last.of(service, self._last.names(service))
+        last = {name: words for name, words in known.items() if words.epoch not in counted}
+        gone = {
+            # Of a container that started anew in its pod: told again until it is written down, as that of a pod that is gone.
+            f"{name} {words.epoch}" if name in pods else name: words
+            for name, words in last.items()
+            if name not in pods or _is_another(said.get(name), words)
+        }
         silent = {name: last[name] for name in failed if name in last}
-        self._last.keep(service, said, besides=last.keys() - said.keys())
+        self._last.keep(service, {**said, **silent, **gone})
         foreign = [str(error) for error in failed.values() if isinstance(error, servers.Unsuitable)]
         return Counts(
             snapshots={**said, **silent},
-            gone=tuple(gone),
+            gone=tuple(gone.values()),
             unsuitable=f"the stable pods cannot split requests: {foreign[0]}" if foreign and not said else "",
         )
 
     async def _labels(
         self, state: RolloutStatus, stable: Revision | None, candidate: Revision | None
-    ) -> tuple[Labels | None, Labels | None]:
-        """A label may come to any pod; it says which version it is about."""
+    ) -> tuple[dict[str, Labels], Labels | None]:
+        """Of the stable version by process. A label may come to any pod; it says which version it is about."""
         pods = [pod for r in (stable, candidate) if r for pod in r.pods if addresses.is_up(pod)]
         answers = await self._asking.each(pods, self._servers.snapshot)
         said = [answer for answer in answers if isinstance(answer, Snapshot)]
-        return _labels_of(said, state.from_version), _labels_of(said, state.version)
+        of_stable = {snapshot.epoch: _labels_of([snapshot], state.from_version) for snapshot in said}
+        return {epoch: found or NO_LABELS for epoch, found in of_stable.items()}, _labels_of(said, state.version)
 
     async def _ask(self, url: str, filled: Mapping[str, str]) -> tuple[dict[str, float | None], str]:
         """Numbers by query, None where there is none or more than one; and what is the matter with Prometheus."""

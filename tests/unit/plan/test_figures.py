@@ -218,6 +218,12 @@ UNDER_WAY = {
 }
 
 
+def test_a_service_tells_how_many_rollouts_ended() -> None:
+    found = of_service({**serving(), "rolloutsEnded": {"Promoted": 12, "RolledBack": 1}})
+    told = {labels: value for (family, labels), value in found.items() if family is service_figures.ROLLOUTS}
+    assert told == {("Promoted",): 12, ("RolledBack",): 1}
+
+
 def test_a_service_tells_how_its_rollout_goes() -> None:
     known = serving(("tumours-v2", "Promoted", 2))
     found = of_service({**known, "rollout": UNDER_WAY})

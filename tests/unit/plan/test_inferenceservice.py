@@ -159,6 +159,45 @@ def test_a_return_to_a_kept_revision_is_a_rollback() -> None:
     assert [e.reason for e in made.events] == ["Promoted"]
 
 
+@pytest.mark.parametrize(("failure", "phase"), [(None, "Mirroring"), (BROKEN, None)], ids=["starting", "broken"])
+def test_a_candidate_is_taken_without_steps_only_when_the_stable_revision_is_broken(
+    failure: Failure | None, phase: str | None
+) -> None:
+    """Pods that start, after a stop or on another node, are there in a moment; a race with them would prove nothing."""
+    old, new = revision(V1, ready=0, failure=failure), revision(V2)
+    made = make(observe(V2, stable(old), spec={"rollout": {}}, revisions=revisions(old, new)))
+    assert ((made.status or {}).get("rollout") or {}).get("phase") == phase
+    assert ((made.status or {})["stableVersion"] == "tumours-v1") == (phase is not None)
+
+
+def test_pods_of_a_candidate_that_never_start_do_not_hold_up_a_drain() -> None:
+    """A budget over the pods of both would allow no eviction of a pod that serves as long as they are not ready."""
+    old, new = revision(V1), revision(V2, ready=0)
+    made = make(observe(V2, stable(old), revisions=revisions(old, new)))
+    (budget,) = [m for m in made.apply if m["kind"] == "PodDisruptionBudget"]
+    assert budget["spec"]["selector"]["matchLabels"][LABEL_REVISION] == old.hash
+
+
+def test_however_many_failed_since_a_version_that_served_before_comes_back_at_once() -> None:
+    """Status remembers ten rollouts; what was taken last and the one before are always among them."""
+    old, now, bad = revision(V1, ready=0, size=0), revision(V2), {"outcome": "RolledBack", "time": builders.at(-1)}
+    taken = [
+        {"version": r.version, "revision": r.hash, "outcome": "Promoted", "time": builders.at(-9)} for r in (old, now)
+    ]
+    failed = [{"version": f"tumours-v{n}", "revision": f"r{n}", **bad} for n in range(3, 11)]
+    spec = {"rollout": {}}
+    third = builders.model_version(11, passed=True)
+    told = {**stable(now), "rollouts": [*taken, *failed]}
+    broken = revision(third, ready=0, failure=BROKEN, spec=spec)
+    ended = make(observe(third, told, spec=spec, revisions=revisions(old, now, broken))).status
+    assert ended is not None
+    assert [r["version"] for r in ended["rollouts"]][:2] == ["tumours-v1", "tumours-v2"]
+    assert (len(ended["rollouts"]), ended["rollouts"][-1]["version"]) == (10, "tumours-v11")
+    back = make(observe(V1, {**told, "rollouts": ended["rollouts"]}, spec=spec, revisions=revisions(old, now)))
+    assert sizes(back) == {objects.name(old.deployment): 1}
+    assert "rollout" not in (back.status or {})
+
+
 def test_a_kept_revision_is_scaled_up_and_not_made_again() -> None:
     kept = revision(V1, ready=0, size=0)
     made = make(observe(V1, stable(NEW), revisions=revisions(kept, NEW)))

@@ -289,6 +289,9 @@ class InferenceServiceStatus(StatusBase):
     rollout: Annotated[RolloutStatus | None, Field(description="The rollout that is going on.")] = None
     held_back: Annotated[HeldBack | None, Field(description="What was rolled back, while it is still wanted.")] = None
     rollouts: Annotated[list[Rollout] | None, Field(max_length=10, description="The last ten.")] = None
+    rollouts_ended: Annotated[
+        dict[str, int] | None, Field(max_length=8, description="How many ended, ever, by outcome.")
+    ] = None
 
 
 INFERENCE_SERVICE = Kind(

@@ -26,6 +26,7 @@ QUERIES_MAX = 10
 METRICS_MAX = 16
 HEADERS_MAX = 8
 CARRIED_MAX = 64
+LABELLED_MAX = 1000
 DEFAULT_STEPS = (5, 25, 50)
 DISAGREEMENT = 0.001  # when the model is the same and `maxDisagreement` is not set
 
@@ -230,7 +231,7 @@ class Phase(StrEnum):
     STARTING = "Starting"  # its pods come up
     MIRRORING = "Mirroring"  # it gets copies of requests, and no answer of it is returned
     STEPPING = "Stepping"  # it answers `weight` percent of the requests
-    AWAITING_PROMOTION = "AwaitingPromotion"  # everything passed; a person promotes
+    AWAITING_PROMOTION = "AwaitingPromotion"  # everything passed, or its time is over; a person promotes
     HOLDING = "Holding"  # not enough to judge by; a person decides
     PROMOTING = "Promoting"  # its pods come to full size, then it is the stable revision
 
@@ -273,8 +274,13 @@ class RolloutStatus(ApiModel):
     judged_since: Annotated[Time | None, Field(description="When it got its first requests.")] = None
     step_started_at: Annotated[Time | None, Field(description="When all stable pods applied this step.")] = None
     held_since: Annotated[Time | None, Field(description="When `Holding` began.")] = None
-    labels_before: Annotated[
-        list[int] | None, Field(max_length=2, description="Right and all labels of the stable revision before.")
+    judged_at: Annotated[Time | None, Field(description="When that came to something new.")] = None
+    labels_from: Annotated[
+        str | None,
+        Field(
+            max_length=65536,
+            description="Right and all labels of the stable version that each process had when it was seen first; JSON, for the operator.",
+        ),
     ] = None
     counted: Annotated[
         str | None, Field(max_length=65536, description="What pods that are gone had counted; JSON, for the operator.")

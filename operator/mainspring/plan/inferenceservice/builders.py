@@ -242,21 +242,26 @@ def _probe(path: str, period: int, failures: int) -> Manifest:
 def build_service(observed: Observed, revision: str | None) -> Manifest:
     """Selects one revision, or the pods of all; switching it is the promotion."""
     name = objects.name(observed.object)
-    # A selector of all pods has a label of its own: what is only left out would not be seen as a change.
-    which = {LABEL_REVISION: revision} if revision else {LABEL_COMPONENT: COMPONENT}
     spec = {
-        "selector": {LABEL_SERVICE: name, **which},
+        "selector": _pods_of(observed, revision),
         "ports": [{"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}],
     }
     return pods.child(observed.object, "v1", "Service", name, service_labels(observed), spec=spec)
 
 
-def build_disruption_budget(observed: Observed) -> Manifest:
+def _pods_of(observed: Observed, revision: str | None) -> dict[str, str]:
+    """A selector of all pods has a label of its own: what is only left out would not be seen as a change."""
+    which = {LABEL_REVISION: revision} if revision else {LABEL_COMPONENT: COMPONENT}
+    return {LABEL_SERVICE: objects.name(observed.object), **which}
+
+
+def build_disruption_budget(observed: Observed, revision: str | None) -> Manifest:
+    """Of the pods that serve: those of a candidate that never become ready must not hold up the drain of a node."""
     name = objects.name(observed.object)
     spec = {
         "maxUnavailable": 1,
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
-        "selector": {"matchLabels": {LABEL_SERVICE: name}},
+        "selector": {"matchLabels": _pods_of(observed, revision)},
     }
     return pods.child(observed.object, "policy/v1", "PodDisruptionBudget", name, service_labels(observed), spec=spec)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,10 @@ from mainspring.plan.inferenceservice import analysis, builders, evidence, expos
 from mainspring.plan.inferenceservice.observed import Failure, Revision
 from mainspring.plan.inferenceservice.situations import Situation
 
+APPLYING_SECONDS = 1.0  # in which a pod does what it was told
+LOOK_SECONDS = 2.0  # between two looks, at least
+LOOK_SECONDS_MAX = 15.0
+LOOKS_A_STEP = 5
 MIRROR_BESIDE = 20  # percent of the other requests, while steps go on, when answers have to be compared
 JUDGED = frozenset(set(Phase) - {Phase.STARTING})
 
@@ -58,6 +63,12 @@ class Course:
 
     def is_over(self, since: str | None, duration: str) -> bool:
         return since is not None and self.situation.now >= objects.parse_time(since) + objects.parse_duration(duration)
+
+    @property
+    def look_seconds(self) -> float:
+        """From one judgement to the next, at least."""
+        step = objects.parse_duration(self.policy.step_duration) / timedelta(seconds=LOOKS_A_STEP)
+        return min(max(step, LOOK_SECONDS), LOOK_SECONDS_MAX)
 
     # ---- Evidence
 

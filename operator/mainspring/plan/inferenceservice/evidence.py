@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from mainspring.api.splitting import SplitSnapshot, StageCounts
-from mainspring.api.v1alpha1.rollouts import CARRIED_MAX, RolloutStatus
+from mainspring.api.v1alpha1.rollouts import CARRIED_MAX, LABELLED_MAX, RolloutStatus
 from mainspring.plan.inferenceservice import analysis
 from mainspring.plan.inferenceservice.analysis import Evidence, Labels
 from mainspring.plan.inferenceservice.observed import Counts
@@ -25,7 +25,9 @@ def rollout_id(state: RolloutStatus) -> str:
 def keep(state: RolloutStatus, counts: Counts) -> RolloutStatus:
     """The state with what processes that are gone had counted."""
     known = state.counted_of or []
-    gone = [said for said in counts.gone if said.rollout == rollout_id(state) and said.epoch not in known]
+    new = [said for said in counts.gone if said.rollout == rollout_id(state) and said.epoch not in known]
+    # No more at once than are remembered: who reads them forgets those whose epochs stand there, and tells the rest again.
+    gone = new[:CARRIED_MAX]
     if not gone:
         return state
     stages = _sum(_kept(state), gone)
@@ -35,19 +37,29 @@ def keep(state: RolloutStatus, counts: Counts) -> RolloutStatus:
 
 
 def remember_labels(state: RolloutStatus, counts: Counts) -> RolloutStatus:
-    """Servers count labels since they started: what there was before the rollout does not count."""
-    now = counts.stable_labels
-    if state.labels_before is not None or now is None:
+    """Servers count labels since they started: what there was before the rollout does not count.
+
+    By process: one that goes, or does not answer for a moment, takes away what it had and what had been before alike.
+    """
+    known = _labels_from(state)
+    new = {epoch: [now.right, now.rows] for epoch, now in counts.stable_labels.items() if epoch not in known}
+    if not new or len(known) >= LABELLED_MAX:
         return state
-    return state.model_copy(update={"labels_before": [now.right, now.rows]})
+    every = dict([*known.items(), *new.items()][:LABELLED_MAX])
+    return state.model_copy(update={"labels_from": json.dumps(every, separators=(",", ":"))})
+
+
+def _labels_from(state: RolloutStatus) -> dict[str, list[int]]:
+    """Right and all, by process."""
+    return dict(json.loads(state.labels_from or "{}"))
 
 
 def _labels_since(state: RolloutStatus, counts: Counts) -> Labels | None:
-    """None also when pods went, and took more labels along than came."""
-    now, before = counts.stable_labels, state.labels_before
-    if now is None or before is None or now.rows <= before[1]:
-        return None
-    return Labels(max(now.right - before[0], 0), now.rows - before[1])
+    """None while there is none."""
+    before = _labels_from(state)
+    both = [(now, before[epoch]) for epoch, now in counts.stable_labels.items() if epoch in before]
+    rows = sum(now.rows - rows for now, (_, rows) in both)
+    return Labels(sum(now.right - right for now, (right, _) in both), rows) if rows > 0 else None
 
 
 def gather(state: RolloutStatus, counts: Counts) -> Evidence:

@@ -37,6 +37,12 @@ FAILURES = Family(
     "Of the changes among the last ten rollouts, the share that was rolled back, aborted or taken back, 0 to 1.",
     OWN,
 )
+ROLLOUTS = Family(
+    "mainspring_rollouts",
+    "Rollouts that ended. outcome is Promoted, RolledBack, Failed, Aborted or Superseded.",
+    (*OWN, "outcome"),
+    counter=True,
+)
 HELD_BACK = Family(
     "mainspring_rollout_held_back_timestamp_seconds",
     "When a rollout ended without taking what is still asked for. outcome is RolledBack, Failed or Aborted.",
@@ -63,7 +69,7 @@ BAD = Family(
     (*OWN, "metric", "revision"),
 )
 FAMILIES = (
-    AVAILABLE, PODS_READY, INFO, LAST_ROLLOUT, LEAD_TIME, LAST_ROLLOUT_TIME, FAILURES, HELD_BACK, GOING_ON, STARTED,
+    AVAILABLE, PODS_READY, INFO, LAST_ROLLOUT, LEAD_TIME, LAST_ROLLOUT_TIME, FAILURES, ROLLOUTS, HELD_BACK, GOING_ON, STARTED,
     STEP, WEIGHT, COPIED, EVIDENCE, VERDICT, SEEN, NEEDED, BAD,
 )  # fmt: skip
 
@@ -81,6 +87,8 @@ def figures_of(observed: Observed, status: Status) -> Iterator[Figure]:
     took = figures.seconds(last.get("startedAt"), last.get("time"))
     yield from LAST_ROLLOUT_TIME(*own, last.get("outcome", ""), value=took)
     yield from FAILURES(*own, value=delivery.failure_ratio(status.get("rollouts") or ()))
+    for outcome, count in (status.get("rolloutsEnded") or {}).items():
+        yield from ROLLOUTS(*own, outcome, value=count)
     yield from _held_back(own, status.get("heldBack") or {})
     yield from _going_on(own, status.get("rollout") or {})
     yield from _lead_times(own, observed, status)

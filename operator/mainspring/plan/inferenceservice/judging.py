@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mainspring.api.v1alpha1.common import ANNOTATION_ABORT
-from mainspring.api.v1alpha1.rollouts import Judgement, OnInconclusive, Outcome, Phase, SplitBy
+from mainspring.api.v1alpha1.rollouts import Judgement, MetricVerdict, OnInconclusive, Outcome, Phase, SplitBy
+from mainspring.plan.common import objects
 from mainspring.plan.inferenceservice import analysis, evidence, failures
 from mainspring.plan.inferenceservice.course import JUDGED, Course
 
@@ -26,12 +28,41 @@ def judge(course: Course) -> Course:
     if kept.state.phase not in JUDGED or kept.state.forced:
         return kept
     kept = replace(kept, state=evidence.remember_labels(kept.state, counts))
-    found = analysis.judge(kept.policy.analysis, kept.seen, kept.state.metrics or (), kept.state.same_model)
-    if kept.state.split_by is not SplitBy.SERVERS:  # nobody counts; Prometheus may know, and else there is but time
-        asked = {query.name for query in kept.policy.analysis.queries or ()}
-        found = tuple(metric for metric in found if metric.name in asked)
+    due = _is_due(kept)
+    found = _metrics(kept, kept.seen if due else replace(kept.seen, readings={}))
     verdict = analysis.overall(found) if found else Judgement.PASSED
-    return kept.update(metrics=list(found) or None, verdict=verdict)
+    before = kept.state.metrics or []
+    if list(found) == before and verdict is kept.state.verdict:
+        return kept
+    if not due and _decided(found) == _decided(before):
+        return kept
+    return kept.update(metrics=list(found) or None, verdict=verdict, judged_at=kept.now)
+
+
+def _metrics(course: Course, seen: analysis.Evidence) -> tuple[MetricVerdict, ...]:
+    state, asked = course.state, course.policy.analysis
+    found = analysis.judge(asked, seen, state.metrics or (), state.same_model)
+    if state.split_by is SplitBy.SERVERS:
+        return found
+    # Nobody counts; Prometheus may know, and else there is but time.
+    queries = {query.name for query in asked.queries or ()}
+    return tuple(metric for metric in found if metric.name in queries)
+
+
+def _is_due(course: Course) -> bool:
+    """Numbers alone wait, and queries do. Counts move all the time, and each verdict is a write of status, which is an
+    event that calls for the next look: without a pause there would be no end of it, and a query would be out of bounds
+    twice within one moment."""
+    before = course.state.judged_at
+    if before is None:
+        return True
+    since = (course.situation.now - objects.parse_time(before)).total_seconds()
+    return not 0 <= since < course.look_seconds  # a clock that was put back must not stop the judging
+
+
+def _decided(metrics: Sequence[MetricVerdict]) -> list[tuple[str, Judgement, int | None]]:
+    """What does not wait: verdicts, and looks, since what one of them spends is spent."""
+    return [(metric.name, metric.verdict, metric.looks) for metric in metrics]
 
 
 def find_end(course: Course) -> End | None:

@@ -66,7 +66,7 @@ class Counts:
     snapshots: Mapping[str, SplitSnapshot] = field(default_factory=dict)  # by stable pod, what it said last
     gone: tuple[SplitSnapshot, ...] = ()  # last words of processes that are no more
     unsuitable: str = ""  # why the stable pods cannot split at all
-    stable_labels: Labels | None = None
+    stable_labels: Mapping[str, Labels] = field(default_factory=dict)  # by process
     candidate_labels: Labels | None = None
     readings: Mapping[str, float | None] = field(default_factory=dict)  # by query; None: no data
     prometheus_problem: str = ""  # why it cannot be asked

@@ -33,23 +33,34 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
     if situation.stable is not None and situation.stable.hash == situation.wanted:
         return _steady(situation)
     policy = observed.spec.rollout
-    if policy is None or _at_once(situation):
+    if policy is None or policy.strategy is Strategy.IMMEDIATE or _at_once(situation):
         return _replace(situation)
     if situation.held_back is not None:
         return _held_back(situation)
-    return rollout.make_plan(situation, policy)
+    return _without_pods(situation) if situation.size == 0 else rollout.make_plan(situation, policy)
 
 
 def _at_once(situation: Situation) -> bool:
     """There is nothing to compare with, nothing to protect, or nothing to prove."""
-    stable, policy = situation.stable, situation.observed.spec.rollout
-    if stable is None or situation.size == 0 or (policy is not None and policy.strategy is Strategy.IMMEDIATE):
+    stable, going = situation.stable, situations.going_on(situation.observed)
+    if stable is None:
         return True
-    if situations.going_on(situation.observed) is not None:
+    if going is not None and going.revision == situation.wanted:
         return False
     if situation.asked(ANNOTATION_PROMOTE) or situations.served_before(situation, situation.wanted):
         return True
-    return stable.ready == 0
+    # What was found bad stays out. And a stable revision whose pods only start (anew) is there in a moment.
+    is_broken = stable.ready == 0 and stable.failure is not None
+    return is_broken and situation.held_back is None and situation.size > 0
+
+
+def _without_pods(situation: Situation) -> Plan:
+    """As one that is stopped: nothing can be proved, so nothing is taken."""
+    stable, version = situation.stable, situation.observed.version
+    assert stable is not None
+    assert version is not None
+    text = f"no pods are asked for; ModelVersion {objects.name(version)} is rolled out instead of {stable.version} when there are some"
+    return _steady(situation, conditions.ready("WithoutPods", text))
 
 
 def _replace(situation: Situation) -> Plan:

@@ -7,12 +7,11 @@ candidate does, the stable pods answer in its place.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from mainspring.api.v1alpha1.inferenceservice import HeldBack
-from mainspring.api.v1alpha1.rollouts import Cause, Phase, RolloutPolicy, RolloutStatus, SplitBy
-from mainspring.plan.common import conditions, objects
+from mainspring.api.v1alpha1.rollouts import Cause, Judgement, Phase, RolloutPolicy, RolloutStatus, SplitBy
+from mainspring.plan.common import conditions
 from mainspring.plan.common.conditions import Verdict
 from mainspring.plan.common.plan import Event, Plan
 from mainspring.plan.inferenceservice import builders, judging, situations, stepping
@@ -21,9 +20,6 @@ from mainspring.plan.inferenceservice.course import Course
 from mainspring.plan.inferenceservice.judging import End
 from mainspring.plan.inferenceservice.situations import Situation
 
-LOOK_SECONDS = 2.0  # between two looks, at least
-LOOK_SECONDS_MAX = 15.0
-LOOKS_A_STEP = 5
 MESSAGE_MAX = 256
 END_MAX = 2048
 
@@ -63,7 +59,8 @@ def _go_on(before: RolloutStatus, course: Course) -> Plan:
         sizes={course.stable.hash: situation.size, situation.wanted: pods},
         split=course.split,
         events=_events(before, state),
-        requeue=_look_seconds(course.policy),
+        # Nothing tells when a pod applies what it was told: that is looked for more often than judged.
+        requeue=courses.APPLYING_SECONDS if course.waits_for else course.look_seconds,
         status_first=True,
     )
 
@@ -76,11 +73,6 @@ def _selected(state: RolloutStatus) -> str | None:
 
 def _route_weight(state: RolloutStatus) -> int:
     return state.weight if state.split_by is SplitBy.GATEWAY else 0
-
-
-def _look_seconds(policy: RolloutPolicy) -> float:
-    step = objects.parse_duration(policy.step_duration) / timedelta(seconds=LOOKS_A_STEP)
-    return min(max(step, LOOK_SECONDS), LOOK_SECONDS_MAX)
 
 
 def _verdict(course: Course) -> Verdict:
@@ -98,7 +90,8 @@ def _waits_for(course: Course) -> str:
         case Phase.STARTING:
             return f"starting: {course.ready} of {stepping.pods_wanted(course)} pods ready"
         case Phase.AWAITING_PROMOTION:
-            return f"it passed with {state.weight} % of requests; kubectl mainspring promote takes it, abort does not"
+            how = "it passed" if state.verdict is Judgement.PASSED else "its time is over"
+            return f"{how} with {state.weight} % of requests; kubectl mainspring promote takes it, abort does not"
         case Phase.HOLDING:
             return f"too little to judge by ({course.missing}); kubectl mainspring promote or abort decides"
         case Phase.PROMOTING:

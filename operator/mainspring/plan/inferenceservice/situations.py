@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -94,7 +96,7 @@ def children(
         builders.build_service(observed, selects),
         *deployments,
         builders.build_network_policy(observed),
-        builders.build_disruption_budget(observed),
+        builders.build_disruption_budget(observed, selects),
         *autoscaler.children(observed, situation.stable),
         *exposure.children(observed, route_weight),
     )
@@ -169,7 +171,14 @@ def ended(
         time=objects.format_time(situation.now),
     )
     before = objects.status(situation.observed.object).get("rollouts") or []
-    return [*before, entry.to_dict()][-ROLLOUTS_MAX:]
+    return _remembered([*before, entry.to_dict()])
+
+
+def _remembered(rollouts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last ten; however many failed since, what was taken last and the one before stay: these come back at once."""
+    taken = [place for place, entry in enumerate(rollouts) if entry["outcome"] == Outcome.PROMOTED][-KEPT_REVISIONS:]
+    others = [place for place in range(len(rollouts)) if place not in taken][len(taken) - ROLLOUTS_MAX :]
+    return [rollouts[place] for place in sorted((*taken, *others))]
 
 
 def switch(situation: Situation, candidate: Revision) -> Plan:
@@ -223,6 +232,7 @@ def compose(
         | goes_on
         | facts
     )
+    told |= _counted(objects.status(observed.object), told.get("rollouts") or [])
     extra = (
         _available(situation),
         *scaling.conditions(observed, situation.stable),
@@ -257,6 +267,14 @@ def _nothing_goes_on(situation: Situation, facts: dict[str, Any]) -> dict[str, A
             situation, before.version, before.revision, Outcome.SUPERSEDED, started_at=before.started_at
         )
     return gone
+
+
+def _counted(before: Mapping[str, Any], rollouts: list[dict[str, Any]]) -> dict[str, Any]:
+    """How many ended, ever: a plan adds one at most. What nobody counted so far begins with those that are remembered."""
+    known = before.get("rollouts") or []
+    counts = Counter(before.get("rolloutsEnded") or [str(entry["outcome"]) for entry in known])
+    counts.update([str(rollouts[-1]["outcome"])] if rollouts and rollouts != known else [])
+    return {"rolloutsEnded": dict(sorted(counts.items())) or None}
 
 
 def _told(situation: Situation) -> dict[str, Any]:

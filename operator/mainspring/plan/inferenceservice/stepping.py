@@ -12,6 +12,8 @@ from mainspring.plan.inferenceservice import analysis, evidence
 from mainspring.plan.inferenceservice import course as courses
 from mainspring.plan.inferenceservice.course import Course
 
+MIRROR_ALL = 100
+
 
 def step(course: Course) -> Course:
     if course.situation.asked(ANNOTATION_PROMOTE) and course.state.phase is not Phase.PROMOTING:
@@ -27,7 +29,7 @@ def step(course: Course) -> Course:
         case Phase.STEPPING if _is_step_done(course):
             return _after_step(course)
         case Phase.HOLDING if course.state.verdict is Judgement.PASSED:
-            return course.update(phase=Phase.STEPPING, held_since=None)
+            return course.update(phase=_held_in(course), held_since=None)
     return course
 
 
@@ -54,15 +56,20 @@ def _applied(course: Course) -> Course:
 
 def _undecided(course: Course) -> Course:
     if course.policy.on_inconclusive is OnInconclusive.PROMOTE:
-        return course.update(phase=Phase.PROMOTING)
+        return _to_the_end(course)
     return course.update(phase=Phase.HOLDING, held_since=course.now)
+
+
+def _held_in(course: Course) -> Phase:
+    """Where it was when the hold began: only there everything is copied."""
+    return Phase.MIRRORING if course.state.mirror == MIRROR_ALL else Phase.STEPPING
 
 
 def _first(course: Course) -> Course:
     """The candidate's pods are ready: its first requests."""
     judged = course.update(judged_since=course.now, split_by=courses.split_by(course.situation))
     if judged.policy.strategy is not Strategy.CANARY or _is_traffic_too_little(judged):
-        return _enter(judged, Phase.MIRRORING, 0, 100)
+        return _enter(judged, Phase.MIRRORING, 0, MIRROR_ALL)
     return _enter_step(judged, 0)
 
 

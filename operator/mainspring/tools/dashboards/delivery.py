@@ -70,6 +70,19 @@ MODELS = (
         text="Of the last ten of each service, those that were rolled back, aborted or taken back.",
     ),
     Panel(
+        "Rollouts",
+        [
+            Query(
+                gained("mainspring_rollouts_total", SPACES, *SERVICE, "outcome"),
+                "{{namespace}}/{{service}} {{outcome}}",
+                instant=True,
+            )
+        ],
+        "bargauge",
+        width=12,
+        text="That ended, over the range of the dashboard.",
+    ),
+    Panel(
         "How long the last rollout took",
         [
             Query(

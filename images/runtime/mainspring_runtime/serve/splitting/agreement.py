@@ -189,8 +189,15 @@ def _plain(body: bytes, encoding: bytes | None) -> bytes:
 
 
 def _of_v2(item: Input) -> Column:
-    values = item.data if item.data is not None else ()
+    values = _flat(item.data) if item.data is not None else ()
     return Column(item.shape[0], values, item.datatype in FLOATS)
+
+
+def _flat(values: Sequence[Any] | Array) -> Sequence[Any] | Array:
+    """In row-major order; the protocol allows lists by dimension, too."""
+    while len(values) and isinstance(values[0], list):
+        values = [value for row in values for value in row]
+    return values
 
 
 def _of_v1(predictions: Sequence[Any]) -> dict[str, Column]:
@@ -201,5 +208,5 @@ def _of_v1(predictions: Sequence[Any]) -> dict[str, Column]:
 
 
 def _rows(values: Sequence[Any]) -> Column:
-    flat = [value for row in values for value in row] if values and isinstance(values[0], list) else values
+    flat = _flat(values)
     return Column(len(values), flat, any(isinstance(value, float) for value in flat))

@@ -99,7 +99,7 @@ class Division:
 class Forward:
     """One request that the candidate is to answer."""
 
-    __slots__ = ("_arm", "_breaker", "_division", "_exchange", "_here", "_request", "_started")
+    __slots__ = ("_arm", "_breaker", "_division", "_exchange", "_here", "_request", "_seconds", "_started")
 
     def __init__(self, division: Division, arm: ArmCounts, request: Request, here: Here) -> None:
         self._division = division
@@ -107,12 +107,13 @@ class Forward:
         self._arm = arm
         self._request = request
         self._here = here
+        self._seconds = division.budget.seconds
         self._started = time.monotonic()
 
     def send(self, content: bytes) -> None:
         self._exchange = Exchange(content, self._ended)
         self._request.on_gone = self._gone
-        self._division.lane.pool.send(self._exchange, self._division.budget.seconds)
+        self._division.lane.pool.send(self._exchange, self._seconds)
 
     def _gone(self) -> None:
         """The caller did not wait. So long the candidate took at least, which is all that is known."""
@@ -128,8 +129,12 @@ class Forward:
             self._breaker.abandoned()
             self._answer_here(None)
             return
+        if outcome is Failure.TIMEOUT:
+            self._breaker.failed(time.monotonic())
+            self._answer_here(self._timed_out)
+            return
         if isinstance(outcome, Failure):
-            self._failed(outcome, math.inf if outcome is Failure.TIMEOUT else None)
+            self._failed(outcome, None)
             return
         elapsed = self._elapsed()
         self._division.tallies.forward_seconds.observe(elapsed)
@@ -148,6 +153,14 @@ class Forward:
         self._breaker.failed(time.monotonic())
         self._arm.failed(kind, seconds)
         self._answer_here(None)
+
+    def _timed_out(self, response: Response, own_seconds: float) -> Response:
+        """What takes this pod as long, too, is slow and no error: some requests are larger than nearly all others."""
+        if response.status < 500 and own_seconds >= self._seconds:
+            self._arm.took(math.inf)
+        else:
+            self._arm.failed(Failure.TIMEOUT, math.inf)
+        return response
 
     def _refused(self, kind: str, seconds: float, response: Response, _own_seconds: float) -> Response:
         """What this pod would refuse, too, is nobody's error."""

@@ -35,7 +35,8 @@ def to_bytes(start: bytes, request: Request, *, packed: bool) -> bytes:
 
 def make_start(target: bytes, host: str, headers: Mapping[bytes, bytes]) -> bytes:
     lines = b"".join([b"%s: %s\r\n" % header for header in headers.items()])
-    return b"POST %s HTTP/1.1\r\nhost: %s\r\n%s" % (target, host.encode(), lines)
+    name = f"[{host}]" if ":" in host else host  # an address of IPv6, as URLs have it
+    return b"POST %s HTTP/1.1\r\nhost: %s\r\n%s" % (target, name.encode(), lines)
 
 
 def to_response(received: Received) -> Response:

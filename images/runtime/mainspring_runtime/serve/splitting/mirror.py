@@ -21,6 +21,9 @@ from mainspring_runtime.serve.splitting.opening import Opening
 from mainspring_runtime.serve.splitting.outgoing import Exchange, Failure, Outcome, Pool
 from mainspring_runtime.serve.splitting.wire import FORWARDED_HEADER, SHADOW_HEADER, Split, StageCounts
 
+# There is nothing to compare with, and the pod has enough to do. What the model itself fails with (500) is copied: else
+# the candidate would be compared on easier requests.
+NOT_COPIED = (GONE_STATUS, 503)
 MOST = 32
 MOST_BYTES = 16 * 1024 * 1024
 
@@ -43,7 +46,7 @@ class Mirror:
 
     def copy(self, counts: StageCounts, request: Request, target: bytes, response: Response) -> None:
         """Of a request that was answered with `response`."""
-        if response.status >= GONE_STATUS:  # there is nothing to compare with, and the pod has enough to do
+        if response.status in NOT_COPIED:
             return
         if self._under_way >= MOST or self._bytes + len(request.body) > MOST_BYTES:
             counts.skipped += 1

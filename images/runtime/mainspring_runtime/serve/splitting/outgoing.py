@@ -288,11 +288,14 @@ class Pool:
             async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await self._loop.create_connection(lambda: Outgoing(self), *self._address)
         except OSError:  # TimeoutError is one, and so is a name that nobody knows
-            self._fail_first()
+            pass
         task = asyncio.current_task()
         if task is not None:
             self._connecting.discard(task)
-        if connection is not None:
+        if connection is None:
+            self._fail_first()
+            self._connect_for_waiting()
+        else:
             self._open[connection] = self._loop.time()
             self.release(connection, reusable=connection.is_usable)
 

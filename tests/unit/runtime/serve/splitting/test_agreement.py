@@ -102,6 +102,21 @@ def test_a_row_of_several_numbers_differs_once() -> None:
     assert compare(v1(pairs[0]), v1(pairs[1])) == (100, 2)
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_values_may_be_nested_by_dimension(width: int) -> None:
+    """As the protocol allows, and an image of the user's own may do."""
+    stable = [float(value) for value in range(100 * width)]
+    nested = [stable[start : start + width] for start in range(0, len(stable), width)]
+    nested[0] = [value + 1000 for value in nested[0]]
+    given = tensor("predict", stable, shape=[100, width]), tensor("predict", nested, shape=[100, width])
+    assert compare(answer(given[0]), answer(given[1])) == (100, 1)
+
+
+def test_an_answer_of_other_rows_that_are_wider_disagrees() -> None:
+    given = tensor("predict", [0.0] * 40), tensor("predict", [[0.0, 1.0, 2.0]] * 40, shape=[40, 3])
+    assert compare(answer(given[0]), answer(given[1])) == (40, 40)
+
+
 def test_the_default_outputs_are_compared_and_others_only_without_them() -> None:
     label, other = tensor("predict", ["a"], "BYTES"), tensor("predict", ["b"], "BYTES")
     one, two = tensor("site", ["x"], "BYTES"), tensor("site", ["y"], "BYTES")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from mainspring.api import splitting as contract
 from mainspring.api.splitting import Split, SplitSnapshot
 from mainspring_runtime.serve.splitting import wire
+from mainspring_runtime.serve.splitting.outgoing import Pool
 from mainspring_runtime.serve.splitting.splitting import MOST_STAGES
 from tests.unit.runtime.serve import contracts
 from tests.unit.runtime.serve.splitting.pods import CANDIDATE, STABLE, Pod, Scene, play, split_to, total, until
 
+ROLLOUTS = 200
 STRUCTS = ("Split", "ArmCounts", "StageCounts", "SplitSnapshot")
 
 
@@ -219,3 +222,26 @@ def test_connections_stay_within_a_rollout_and_not_beyond(tmp_path: Path) -> Non
         await until(lambda: not candidate.listener.shared.connections)
 
     play(tmp_path, scenario)
+
+
+def test_candidates_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        stable, candidate = await scene.both(weight=50, mirror=100)
+        caller = scene.caller(stable)
+        await caller.ask(1.0)
+        tasks = len(asyncio.all_tasks())
+        for number in range(ROLLOUTS):
+            stable.apply(split_to(candidate.port, rollout=f"r{number}", weight=50, mirror=100))
+            for _ in range(2):
+                await caller.ask(1.0)
+        stable.apply(None)
+        await until(lambda: not candidate.listener.shared.connections)
+        assert len(asyncio.all_tasks()) <= tasks
+        assert _living(Pool) <= 4, "two of the last one, and of the one before if it was busy"
+
+    play(tmp_path, scenario)
+
+
+def _living(kind: type) -> int:
+    gc.collect()
+    return sum(isinstance(found, kind) for found in gc.get_objects())

@@ -9,7 +9,8 @@ import pytest
 
 from mainspring_runtime.serve.http import Request, Response
 from mainspring_runtime.serve.splitting import outgoing
-from tests.unit.runtime.serve.splitting.pods import STABLE, Scene, play, split_to, total, until
+from mainspring_runtime.serve.splitting.outgoing import Exchange, Failure, Outcome, Pool
+from tests.unit.runtime.serve.splitting.pods import PATIENCE_SECONDS, STABLE, Scene, play, split_to, total, until
 
 OWN, CANDIDATES = 1.0, 1001.0  # what the two pods of `both` answer to 1.0
 
@@ -119,5 +120,22 @@ def test_no_more_than_so_many_connections_are_open_and_the_rest_waits_for_them(t
                 held.clear()
                 await asyncio.sleep(0)
         assert {task.result().value for task in asking} == {7}
+
+    play(tmp_path, scenario)
+
+
+def test_whoever_waits_for_a_connection_hears_at_once_that_there_is_none(tmp_path: Path) -> None:
+    """More requests than connections, and a candidate that refuses them all: nobody waits for the end of its time."""
+    ended: list[Outcome] = []
+
+    async def scenario(scene: Scene) -> None:
+        candidate = await scene.scripted(lambda _request: None)
+        candidate.listener.stop()
+        await until(lambda: not candidate.listener.shared.connections)
+        pool = Pool("127.0.0.1", candidate.port, most=1)
+        for _ in range(4):
+            pool.send(Exchange(b"", ended.append), PATIENCE_SECONDS / 2)
+        await until(lambda: len(ended) == 4)
+        assert ended == [Failure.UNREACHABLE] * 4
 
     play(tmp_path, scenario)

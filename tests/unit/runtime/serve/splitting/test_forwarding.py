@@ -6,7 +6,8 @@ import asyncio
 import gzip
 import json
 import socket
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 
 from mainspring.api.splitting import SECONDS_HEADER
 from mainspring_runtime.serve.http import Request, Response
+from mainspring_runtime.serve.tensors import Array
+from tests.unit.runtime.serve.fakes import SumPredictor
 from tests.unit.runtime.serve.splitting.pods import (
     INFER,
     PREDICT,
@@ -29,6 +32,13 @@ from tests.unit.runtime.serve.splitting.pods import (
 
 OWN, CANDIDATES = 1.0, 1001.0  # what the two pods of `both` answer to 1.0
 QUICK: dict[str, Any] = {"request_seconds": 0.4}  # so that half of it is soon over
+SLOW_SECONDS = 0.1
+
+
+class Slow(SumPredictor):
+    def predict(self, columns: Mapping[str, Array], outputs: Sequence[str]) -> dict[str, Array]:
+        time.sleep(SLOW_SECONDS)
+        return super().predict(columns, outputs)
 
 
 def test_a_forwarded_request_gets_the_candidate_s_answer_and_counts_there_alone(tmp_path: Path) -> None:
@@ -160,6 +170,20 @@ def test_whatever_the_candidate_does_the_caller_gets_the_stable_answer_and_the_c
         assert total(counts.stable) == (0, 0), "it was not drawn for it"
         assert bucket is None or counts.candidate.seconds == {bucket: 1}
         assert stable.tallies.requests == {200: 1}
+
+    play(tmp_path, scenario)
+
+
+def test_a_request_that_takes_the_stable_pod_as_long_is_slow_and_no_error(tmp_path: Path) -> None:
+    """The time of the candidate follows from most requests, and one in a hundred may be far larger."""
+
+    async def scenario(scene: Scene) -> None:
+        stable = await scene.pod(STABLE, Slow())
+        stable.apply(split_to(await silent(scene), weight=100))
+        assert stable.splitting.division is not None
+        stable.splitting.division.budget.seconds = SLOW_SECONDS / 2
+        assert (await scene.caller(stable).ask(1.0)).value == OWN
+        assert (total(stable.counts.candidate), stable.counts.candidate.seconds) == ((1, 0), {129: 1})
 
     play(tmp_path, scenario)
 

@@ -145,16 +145,34 @@ def test_copies_are_bounded_and_the_rest_is_counted_as_skipped(tmp_path: Path) -
     play(tmp_path, scenario)
 
 
-def test_what_the_stable_pod_itself_fails_is_its_error_and_is_not_copied(tmp_path: Path) -> None:
+def test_what_the_model_of_the_stable_pod_fails_is_copied_too(tmp_path: Path) -> None:
+    """Else the candidate would be compared on the easier requests, and seem better than it is."""
+
     async def scenario(scene: Scene) -> None:
         stable, candidate = await scene.both(weight=0, mirror=100)
-        stable.predictor.error = ZeroDivisionError
+        stable.predictor.error = candidate.predictor.error = ZeroDivisionError
         caller = scene.caller(stable)
         assert (await caller.ask(666.0)).status == 500
         assert (await caller.ask(1.0)).status == 200
-        await mirrored(stable, 1)
+        await mirrored(stable, 2)
         counts = stable.counts
         assert (total(counts.stable), counts.stable.failures) == ((2, 1), {"500": 1})
+        assert (total(counts.mirrored), counts.mirrored.failures) == ((2, 1), {"500": 1})
+        assert counts.compared == counts.disagreed == 0
+
+    play(tmp_path, scenario)
+
+
+def test_what_a_stable_pod_has_no_time_for_is_not_copied(tmp_path: Path) -> None:
+    async def scenario(scene: Scene) -> None:
+        stable, candidate = await scene.both(weight=0, mirror=100)
+        stable.app.model, model = None, stable.app.model
+        caller = scene.caller(stable)
+        assert (await caller.ask(1.0)).status == 503
+        stable.app.model = model
+        assert (await caller.ask(1.0)).status == 200
+        await mirrored(stable, 1)
+        assert total(stable.counts.stable) == (2, 1)
         assert candidate.splitting.tallies.shadow == {200: 1}
 
     play(tmp_path, scenario)

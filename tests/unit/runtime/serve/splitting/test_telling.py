@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from mainspring_runtime.serve.metrics import SECONDS_BUCKETS, Distribution
+from mainspring_runtime.serve.splitting import messages
 from mainspring_runtime.serve.splitting.breaker import FAILURES, PAUSE_SECONDS, Breaker
 from mainspring_runtime.serve.splitting.budget import ENOUGH, Budget
 from mainspring_runtime.serve.splitting.series import SplittingCollector
@@ -144,3 +145,8 @@ def test_prometheus_is_told_what_applies_and_what_was_counted(tmp_path: Path) ->
         assert any(name == "mainspring_split_problem" for name, *_ in scrape(stable))
 
     play(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(("host", "told"), [("10.96.0.7", b"10.96.0.7"), ("fd00::7", b"[fd00::7]")])
+def test_the_host_of_a_forwarded_request_is_one_that_any_server_takes(host: str, told: bytes) -> None:
+    assert messages.make_start(b"/x", host, {b"a": b"b"}) == b"POST /x HTTP/1.1\r\nhost: %s\r\na: b\r\n" % told
