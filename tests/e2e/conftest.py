@@ -18,10 +18,18 @@ from tests.e2e.messages import Messages
 from tests.e2e.space import STEP_SECONDS, Space
 
 DELETE_SECONDS = 120
+JOURNEY_SECONDS = 1200
 
 
 class SpaceMaker(Protocol):
     def __call__(self, journey: str, level: str = "restricted") -> Space: ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A journey waits with deadlines of its own: this one is for what hangs."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(JOURNEY_SECONDS))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

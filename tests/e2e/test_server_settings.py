@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mainspring.plan.common import objects
 from tests.e2e import artifacts, manifests
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 
 
 def test_limits_hold_and_a_load_that_takes_too_long_leaves_the_old_one_serving(
@@ -17,7 +17,7 @@ def test_limits_hold_and_a_load_that_takes_too_long_leaves_the_old_one_serving(
 
     first = space.get("InferenceService", "flowers")["status"]["stableRevision"]
     space.change("InferenceService", "flowers", server={"maxBodySize": "1Ki", "requestTimeout": "20s"})
-    space.eventually(lambda: _revision(space) != first, "the new limits to be served")
+    space.eventually(lambda: _revision(space) != first, "the new limits to be served", STEP_SECONDS)
     space.current("InferenceService", "flowers", "Serving")
     stable = _revision(space)
     (pod,) = space.every("Pod", revision=stable)

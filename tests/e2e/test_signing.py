@@ -12,7 +12,7 @@ from mainspring_runtime import artifacts as files
 from mainspring_runtime.signing import keys
 from tests.demo import store
 from tests.e2e import artifacts, manifests
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 from tests.unit.runtime.signing import versions
 
 PUBLIC, PRIVATE = "model-signing", "model-signing-private"
@@ -51,7 +51,7 @@ def test_what_is_signed_is_served_and_nothing_else(space: Space, tmp_path: Path)
     # Whoever has the key signs what is there now, and it is used.
     sign(space, model, key)
     space.current("ModelVersion", "flowers-v2", "Champion", heals=True, seconds=400)
-    space.eventually(lambda: served(space) == "flowers-v2", "version 2 is served", seconds=150)
+    space.eventually(lambda: served(space) == "flowers-v2", "version 2 is served", 2 * STEP_SECONDS)
     assert_serves(space, "2")
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from mainspring.plan.common import objects
 from tests.e2e import manifests
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 
 PORT = 8000
 CLIENTS = 4
 PAUSE_SECONDS = 0.02
-RETRY_SECONDS = 3.0  # the kubelet needs a moment to see that a process is gone, and till then its address is a pod's
+# The kubelet needs a moment to see that a process is gone, and a busy one some seconds; till then its address is a pod's.
+RETRY_SECONDS = 10.0
 
 SCRIPT = textwrap.dedent(
     """
@@ -133,7 +134,7 @@ class Traffic:
             assert now.failed == 0, f"{now.failed} of {now.sent} requests failed: {now.errors}"
             return None if now.versions.get(version, 0) >= wanted else f"version {version} to answer {wanted}; {now}"
 
-        self._space.until(check)
+        self._space.until(check, 2 * STEP_SECONDS)  # verified, and rolled out
 
     def end(self) -> Counts:
         last = self.counts()
