@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-# A deadline for an example is a timed assertion, which a busy machine breaks.
-hypothesis.settings.register_profile("mainspring", deadline=None)
+# A deadline for an example is a timed assertion, which a busy machine breaks. The examples are the same each time, so that a
+# change is refused for what it breaks and not by chance; to look for more: `pytest --hypothesis-profile searching`.
+hypothesis.settings.register_profile("mainspring", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("searching", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("mainspring")
 
 

@@ -20,9 +20,10 @@ from mainspring.plugin import cluster as plugin_cluster
 from mainspring.plugin import main
 from mainspring.plugin.errors import NotInstalled
 from tests import builders, cluster, lives
+from tests.apiserver import rights
 from tests.apiserver.server import Manifest, Server
 from tests.chart import rendering
-from tests.cluster import command, config, tools
+from tests.cluster import command, tools
 from tests.lives import Life
 
 RULES = "rbac.authorization.k8s.io"
@@ -222,8 +223,7 @@ def no_file(_: Mapping[str, Any]) -> str:
 
 
 def nobody_listens(given: Mapping[str, Any]) -> str:
-    (port,) = config.free_ports(1)
-    return with_server(given, f"https://127.0.0.1:{port}")
+    return with_server(given, "https://127.0.0.1:1")
 
 
 def no_such_host(given: Mapping[str, Any]) -> str:
@@ -312,6 +312,13 @@ def account(server: Server, namespace: str, *rules: Manifest) -> str:
     role = {"apiGroup": RULES, "kind": "Role", "name": "reader"}
     binding = {"apiVersion": f"{RULES}/v1", "kind": "RoleBinding", "metadata": metadata}
     server.apply({**binding, "subjects": [subject], "roleRef": role})
+    given = {
+        (verb, "mainspring.dev", resource, "")
+        for rule in rules
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+    }
+    rights.wait_for(server.as_service_account(namespace, "reader"), {namespace: given})
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/reader/token"
     asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
     return str(server.request("POST", path, asked)["status"]["token"])

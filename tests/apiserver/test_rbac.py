@@ -10,15 +10,13 @@ import pytest
 from mainspring.api.v1alpha1 import KINDS
 from mainspring.api.v1alpha1.common import GROUP, Kind
 from mainspring.controllers import access
-from tests.apiserver import objects
+from tests.apiserver import objects, rights
+from tests.apiserver.rights import Right, granted
 from tests.apiserver.server import Manifest, Refused, Server
 from tests.chart import rendering
 
 STORE_SECRET = "mainspring-store"
 RBAC_KINDS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-
-Right = tuple[str, str, str, str]
-"""Verb, API group, resource, and the name that it is limited to ("" for all)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,12 @@ def _install(server: Server, variant: str) -> Iterator[Installation]:
     made = rendering.of_kind(manifests, *RBAC_KINDS)
     for manifest in made:
         server.apply(manifest)
-    yield Installation(own, watched, server.as_service_account(own, release))
+    found = Installation(own, watched, server.as_service_account(own, release))
+    if variant == "namespaced":
+        rights.wait_for(found.operator, {watched: listed(found, "Watched"), own: listed(found, "Own")})
+    else:
+        rights.wait_for(found.operator, {own: listed(found, "Watched", "Own")})
+    yield found
     for manifest in [*made, *({**_namespace(), "metadata": {"name": name}} for name in (own, watched))]:
         server.delete(manifest)
 
@@ -72,24 +75,6 @@ def listed(installation: Installation, *scopes: str) -> set[Right]:
         for verb in rule.verbs
         for resource in rule.resources
         for name in rule.names or ("",)
-    }
-
-
-def granted(user: Server, namespace: str) -> set[Right]:
-    """The rights that the API server counts up for this user in a namespace."""
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectRulesReview",
-        "spec": {"namespace": namespace},
-    }
-    rules = user.create(review)["status"]["resourceRules"]
-    return {
-        (verb, group, resource, name)
-        for rule in rules
-        for verb in rule["verbs"]
-        for group in rule.get("apiGroups") or [""]
-        for resource in rule["resources"]
-        for name in rule.get("resourceNames") or [""]
     }
 
 
@@ -112,13 +97,13 @@ def allowed(user: Server, verb: str, resource: str, namespace: str, group: str =
 
 
 def test_in_a_watched_namespace_it_has_the_rights_that_are_listed(server: Server, cluster_wide: Installation) -> None:
-    rights = granted(cluster_wide.operator, cluster_wide.watched) - everybody(server, cluster_wide.watched)
-    assert rights == listed(cluster_wide, "Watched")
+    found = granted(cluster_wide.operator, cluster_wide.watched) - everybody(server, cluster_wide.watched)
+    assert found == listed(cluster_wide, "Watched")
 
 
 def test_in_its_own_namespace_it_also_has_its_own(server: Server, cluster_wide: Installation) -> None:
-    rights = granted(cluster_wide.operator, cluster_wide.own) - everybody(server, cluster_wide.own)
-    assert rights == listed(cluster_wide, "Watched", "Own")
+    found = granted(cluster_wide.operator, cluster_wide.own) - everybody(server, cluster_wide.own)
+    assert found == listed(cluster_wide, "Watched", "Own")
 
 
 def test_for_one_namespace_it_has_the_rights_there_and_only_there(server: Server, namespaced: Installation) -> None:
@@ -227,13 +212,22 @@ def test_it_cannot_hand_out_rights_that_it_has_not(cluster_wide: Installation, r
         cluster_wide.operator.create(manifest)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def people(server: Server, cluster_wide: Installation) -> Iterator[dict[str, Server]]:
     """One person for each of the roles that people get, in the watched namespace."""
     bindings = [_binding(cluster_wide, name) for name in ("view", "edit", "admin")]
     for binding in bindings:
         server.apply(binding)
-    yield {name: server.as_user(f"{name}@example.org") for name in ("view", "edit", "admin")}
+    found = {name: server.as_user(f"{name}@example.org") for name in ("view", "edit", "admin")}
+    # One rule of each role: they are of one piece.
+    for name, right in {
+        "view": ("get", "models"),
+        "edit": ("create", "models"),
+        "admin": ("approve", "modelversions"),
+    }.items():
+        verb, resource = right
+        rights.wait_for(found[name], {cluster_wide.watched: {(verb, GROUP, resource, "")}})
+    yield found
     for binding in bindings:
         server.delete(binding)
 

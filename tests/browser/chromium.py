@@ -40,6 +40,7 @@ class Page:
 
     socket: websocket.WebSocket
     complaints: list[str] = field(default_factory=list)
+    _loaded: set[str] = field(default_factory=set)  # documents, by the ids that the browser gives them
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def open(self, file: Path, width: int, height: int = 900, media: str = "screen") -> None:
@@ -48,8 +49,10 @@ class Page:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         self.ask("Emulation.setEmulatedMedia", media=media)
-        self.ask("Page.navigate", url=file.as_uri())
-        self._wait_for("Page.loadEventFired")
+        document = self.ask("Page.navigate", url=file.as_uri())["loaderId"]
+        # It may be loaded before the answer comes, and the one before it may be loaded only now.
+        while document not in self._loaded:
+            self._receive()
         self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 
     def evaluate(self, expression: str) -> Any:
@@ -74,10 +77,6 @@ class Page:
         assert "error" not in message, f"{method}: {message['error']}"
         return dict(message["result"])
 
-    def _wait_for(self, event: str) -> None:
-        while self._receive().get("method") != event:
-            pass
-
     def _receive(self) -> dict[str, Any]:
         message: dict[str, Any] = json.loads(self.socket.recv())
         self._note(message.get("method", ""), message.get("params", {}))
@@ -86,6 +85,8 @@ class Page:
     def _note(self, event: str, told: dict[str, Any]) -> None:
         if event in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"):
             self.complaints.append(json.dumps(told)[:500])
+        if event == "Page.lifecycleEvent" and told["name"] == "load":
+            self._loaded.add(told["loaderId"])
         if event == "Network.requestWillBeSent" and not told["request"]["url"].startswith("file:"):
             self.complaints.append(f"asks for {told['request']['url'][:200]}")
 
@@ -105,6 +106,7 @@ def running(directory: Path) -> Iterator[Page]:
         page = Page(socket)
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.ask(f"{domain}.enable")
+        page.ask("Page.setLifecycleEventsEnabled", enabled=True)
         yield page
         socket.close()
     finally:
@@ -114,15 +116,21 @@ def running(directory: Path) -> Iterator[Page]:
 
 
 def _address(profile: Path, process: subprocess.Popen[bytes]) -> str:
-    """Of the page that is open, once the browser has written where it listens."""
-    file = profile / "DevToolsActivePort"
+    """Of the page that is open, once the browser has written where it listens, and has opened it."""
+    file, found = profile / "DevToolsActivePort", list[str]()
 
     def missing() -> str | None:
         assert process.poll() is None, f"{PROGRAM} ended with {process.returncode}"
-        return None if file.exists() and file.read_text().count("\n") else f"{PROGRAM} to start"
+        if not (file.exists() and file.read_text().count("\n")):
+            return f"{PROGRAM} to start"
+        found[:] = _pages(file.read_text().splitlines()[0])
+        return None if found else f"{PROGRAM} to open a page"
 
     wait.until(missing, START_LIMIT_SECONDS)
-    port = file.read_text().splitlines()[0]
-    with urlopen(f"http://127.0.0.1:{port}/json") as answer:
+    return found[0]
+
+
+def _pages(port: str) -> list[str]:
+    with urlopen(f"http://127.0.0.1:{port}/json", timeout=ANSWER_LIMIT_SECONDS) as answer:
         targets = json.load(answer)
-    return str(next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page"))
+    return [str(target["webSocketDebuggerUrl"]) for target in targets if target["type"] == "page"]

@@ -6,7 +6,7 @@ import enum
 import json
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -195,13 +195,19 @@ def pick_ports(is_free: Callable[[int], bool]) -> Ports:
     raise ClusterError(f"no {BLOCK} consecutive ports are free between {FIRST_PORT} and {LAST_PORT}")
 
 
-def free_ports(count: int) -> list[int]:
-    """Different TCP ports of this machine's own address that nobody listens on, for programs that a test starts."""
+@contextmanager
+def reserved_ports(count: int) -> Iterator[list[int]]:
+    """Different TCP ports of this machine's own address, for programs that a test starts and perhaps starts again.
+
+    Until the block ends the kernel gives them to nobody who asks for any port, and lets a server listen on them: a port
+    that is only bound may be bound once more when both sockets allow reuse, as those of servers do.
+    """
     with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((LOOPBACK, 0))
-        return [probe.getsockname()[1] for probe in probes]
+        holders = [held.enter_context(socket.socket()) for _ in range(count)]
+        for holder in holders:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind((LOOPBACK, 0))
+        yield [holder.getsockname()[1] for holder in holders]
 
 
 def port_is_free(port: int) -> bool:

@@ -18,20 +18,29 @@ from tests.e2e.messages import Messages
 from tests.e2e.space import STEP_SECONDS, Space
 
 DELETE_SECONDS = 120
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Journeys that disturb the operator must be on one worker: what pytest-xdist makes of their mark is seen in their names."""
-    if not getattr(config.option, "loadgroup", False):
-        return
-    apart = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
-    if apart:
-        raise pytest.UsageError(f"this pytest-xdist does not keep groups with this pytest: {apart}")
+JOURNEY_SECONDS = 1200
 
 
 class SpaceMaker(Protocol):
     def __call__(self, journey: str, level: str = "restricted") -> Space: ...
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    journeys = [item for item in items if item.path.parent == Path(__file__).parent]
+    for item in journeys:
+        # It waits with deadlines of its own: this one is for what hangs.
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(JOURNEY_SECONDS))
+    if getattr(config.option, "loadgroup", False):
+        assert_grouped(journeys)
+
+
+def assert_grouped(journeys: list[pytest.Item]) -> None:
+    """Those that disturb the operator must be on one worker: what pytest-xdist makes of their mark is seen in their names."""
+    apart = [item.nodeid for item in journeys if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+    if apart:
+        raise pytest.UsageError(f"this pytest-xdist does not keep groups with this pytest: {apart}")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 import pytest
 
 from mainspring.plan.common import objects
@@ -20,7 +21,7 @@ from tests.e2e.api import Api
 from tests.e2e.space import Space
 from tests.wiring.operator import Metrics
 
-SECONDS = 90.0
+SECONDS = 180.0
 PORT = 8000
 KILLER = "killer"
 # Journeys that do something to the operator, which all share: one after another, beside those that only use it.
@@ -92,7 +93,10 @@ class ControlPlane:
         told: list[str] = []
 
         def check() -> str | None:
-            answer = self.api.http.get(path)
+            try:
+                answer = self.api.http.get(path)
+            except httpx.TransportError as error:  # its pod has just gone, and nobody knows yet
+                return f"the operator to tell its metrics: {error}"
             told[:] = [answer.text] if answer.is_success else []
             return None if told else f"the operator to tell its metrics: {answer.status_code}"
 

@@ -10,17 +10,22 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import httpx
+
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest, Object, Ref
 from tests import kstatus
 from tests.cluster import wait
 from tests.demo import release, store
+from tests.e2e import manifests
 from tests.e2e.api import Api
 from tests.e2e.messages import Messages
 
 # One step of the loop on a small and busy machine: pull, start, work, report.
 STEP_SECONDS = 150.0
-SOON_SECONDS = 60.0
+# What takes seconds, on a machine where everything takes longer now and then.
+SOON_SECONDS = 120.0
+NO_ENDPOINTS = "no endpoints available for service"  # the API server says, till it has learnt of pods that are ready
 
 
 class Space:
@@ -36,9 +41,9 @@ class Space:
     def ref(self, kind: str, name: str) -> Ref:
         return Ref(kind, self.name, name)
 
-    def apply(self, *manifests: Manifest) -> None:
+    def apply(self, *objs: Manifest) -> None:
         """`kubectl apply`, all in this namespace."""
-        placed = [_placed(m, self.name) for m in manifests]
+        placed = [_placed(obj, self.name) for obj in objs]
         release.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": placed}))
 
     def get(self, kind: str, name: str) -> Object:
@@ -151,10 +156,27 @@ class Space:
         rows = len(next(iter(inputs.values())))
         tensors = [{"name": n, "datatype": "FP64", "shape": [rows], "data": list(v)} for n, v in inputs.items()]
         path = f"/v2/models/{model or service}/infer"
-        answer = self.api.through_service(self.name, service, path, {"inputs": tensors}, headers)
+        answers: list[httpx.Response] = []
+
+        def unknown() -> str | None:
+            answers[:] = [self.api.through_service(self.name, service, path, {"inputs": tensors}, headers)]
+            return answers[0].text if NO_ENDPOINTS in answers[0].text else None
+
+        self.until(unknown)
+        (answer,) = answers
         assert answer.status_code == 200, f"{service} answered {answer.status_code}: {answer.text}"
         found: dict[str, Any] = answer.json()
         return found
+
+    def until_answering(self, version: str, service: str = "flowers") -> None:
+        """Until this version does, and rightly. The cluster learns a moment after the operator where a Service leads."""
+
+        def check() -> str | None:
+            answer = self.predict(service, manifests.FLOWERS)
+            assert answer["outputs"][0]["data"] == manifests.SPECIES
+            return None if answer["model_version"] == version else f"version {version} to answer, and not {answer}"
+
+        self.until(check)
 
     def eventually(self, fact: Callable[[], bool], what: str, seconds: float = SOON_SECONDS) -> None:
         self.until(lambda: None if fact() else what, seconds)

@@ -7,7 +7,7 @@ from pathlib import Path
 from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from tests.e2e import artifacts, manifests
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 
 
 def test_what_cannot_be_loaded_leaves_the_old_one_serving(space: Space, flower_model: Path, tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_what_cannot_be_loaded_leaves_the_old_one_serving(space: Space, flower_m
 def test_rolling_back_is_one_line_and_starts_nothing_new(space: Space, flower_model: Path) -> None:
     artifacts.serve_imported(space, flower_model)
     artifacts.import_version(space, flower_model, number=2)
-    space.eventually(lambda: _served(space) == "flowers-v2", "version 2 is served")
+    space.eventually(lambda: _served(space) == "flowers-v2", "version 2 is served", 2 * STEP_SECONDS)
     deployments = {objects.name(d) for d in space.every("Deployment")}
 
     space.change("Model", "flowers", aliases={"champion": "flowers-v1"})

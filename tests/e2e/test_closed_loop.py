@@ -20,7 +20,7 @@ from tests.e2e.conftest import SpaceMaker
 from tests.e2e.control_plane import IN_TURN, ControlPlane
 from tests.e2e.space import STEP_SECONDS, Space
 
-CHANGE_SECONDS = 150
+CHANGE_SECONDS = 180  # till then the usual has to be known, on a busy machine and with the operator killed now and then
 RECOVER_SECONDS = 900.0
 KILLS, PAUSES = 10, (10.0, 45.0)
 
@@ -56,7 +56,7 @@ class Mishaps:
 
 
 @IN_TURN
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(2400)
 def test_quality_recovers_with_nobody_typing_however_often_the_operator_dies(
     space: Space, make_space: SpaceMaker, control_plane: ControlPlane
 ) -> None:

@@ -25,7 +25,8 @@ def test_what_is_deleted_while_it_works_goes_with_all_its_parts(space: Space, fl
 
     # A run that is training; the data that it reads stays.
     data = space.current("Dataset", "flowers", "Current")["status"]["current"]
-    space.apply(manifests.run())
+    forest = {"class": "sklearn.ensemble.RandomForestClassifier", "params": {"n_estimators": 300}}
+    space.apply(manifests.run(estimator=forest))
     space.until_running(training_run="first")
     space.delete("TrainingRun", "first")
     for kind in CHILDREN:

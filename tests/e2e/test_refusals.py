@@ -12,8 +12,9 @@ from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Manifest
 from tests.e2e import artifacts, manifests
 from tests.e2e.conftest import SpaceMaker
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 
+HEAL_SECONDS = 3 * STEP_SECONDS
 STRANGER: Manifest = {
     "apiVersion": "v1",
     "kind": "Service",
@@ -36,12 +37,13 @@ def test_refusals_are_told_and_heal(make_space: SpaceMaker, flower_model: Path) 
     heals = [refuse(space) for refuse, space in zip(refusals, spaces, strict=True)]
     for heal in heals:
         heal()
-    spaces[0].current("Dataset", "flowers", "Current", heals=True)
+    # Kubernetes doubles its pauses: the longer all that has taken, the longer it takes to be asked for a pod again.
+    spaces[0].current("Dataset", "flowers", "Current", heals=True, seconds=HEAL_SECONDS)
     for space in spaces[1:]:
-        space.current("InferenceService", "flowers", "Serving", heals=True)
+        space.current("InferenceService", "flowers", "Serving", heals=True, seconds=HEAL_SECONDS)
         assert space.predict("flowers", manifests.FLOWERS)["outputs"][0]["data"] == manifests.SPECIES
     for space in (spaces[1], spaces[3]):
-        space.current("Dataset", "flowers", "Current", heals=True)
+        space.current("Dataset", "flowers", "Current", heals=True, seconds=HEAL_SECONDS)
 
 
 def jobs_beyond_quota(space: Space) -> Heal:

@@ -12,7 +12,7 @@ from mainspring_runtime import artifacts as files
 from mainspring_runtime.signing import keys
 from tests.demo import store
 from tests.e2e import artifacts, manifests
-from tests.e2e.space import Space
+from tests.e2e.space import STEP_SECONDS, Space
 from tests.unit.runtime.signing import versions
 
 PUBLIC, PRIVATE = "model-signing", "model-signing-private"
@@ -37,7 +37,7 @@ def test_what_is_signed_is_served_and_nothing_else(space: Space, tmp_path: Path)
     verified = objects.condition(space.get("ModelVersion", "flowers-v1"), "ArtifactVerified") or {}
     assert verified["reason"] == "SignatureVerified"
     assert keys.fingerprint(key.public_key())[:12] in verified["message"]
-    assert_serves(space, "1")
+    space.until_answering("1")
 
     # Somebody changes a file and registers it, with the signature of the one that is served.
     model = fetch_signed(space, tmp_path / "model")
@@ -46,13 +46,13 @@ def test_what_is_signed_is_served_and_nothing_else(space: Space, tmp_path: Path)
     space.failed("ModelVersion", "flowers-v2", "SignatureMismatch", ["card.md", "was changed after it was signed"])
     space.change("InferenceService", "flowers", model={"name": None, "version": "flowers-v2"})
     space.failed("InferenceService", "flowers", "SignatureMismatch", ["card.md", "flowers-v1 keeps serving"])
-    assert_serves(space, "1")
+    space.until_answering("1")
 
     # Whoever has the key signs what is there now, and it is used.
     sign(space, model, key)
     space.current("ModelVersion", "flowers-v2", "Champion", heals=True, seconds=400)
-    space.eventually(lambda: served(space) == "flowers-v2", "version 2 is served", seconds=150)
-    assert_serves(space, "2")
+    space.eventually(lambda: served(space) == "flowers-v2", "version 2 is served", 2 * STEP_SECONDS)
+    space.until_answering("2")
 
 
 def secret(name: str, key: str, value: str) -> Manifest:
@@ -75,8 +75,3 @@ def sign(space: Space, directory: Path, key: EllipticCurvePrivateKey) -> None:
 
 def served(space: Space) -> str:
     return str(space.get("InferenceService", "flowers")["status"].get("stableVersion"))
-
-
-def assert_serves(space: Space, version: str) -> None:
-    answer = space.predict("flowers", manifests.FLOWERS)
-    assert (answer["model_version"], answer["outputs"][0]["data"]) == (version, manifests.SPECIES)

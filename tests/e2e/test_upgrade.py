@@ -14,7 +14,7 @@ from tests.e2e import artifacts, manifests
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.space import Space
 
-# Long enough to be upgraded in the middle of it.
+# Long enough to be upgraded in the middle of it, also by a busy machine.
 TRAINS_FOR_A_WHILE = textwrap.dedent(
     """
     import json, os, pathlib, pandas, skops.io, time
@@ -23,7 +23,7 @@ TRAINS_FOR_A_WHILE = textwrap.dedent(
     facts = json.loads((source / "run.json").read_text())
     rows = pandas.read_parquet(source / facts["dataset"]["train"])
     model = LogisticRegression(max_iter=500).fit(rows[facts["features"]], rows[facts["target"]])
-    time.sleep(20)
+    time.sleep(40)
     skops.io.dump(model, pathlib.Path(os.environ["MAINSPRING_OUTPUT"]) / "model.skops")
     """
 )

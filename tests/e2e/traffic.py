@@ -13,12 +13,13 @@ from typing import Any
 
 from mainspring.plan.common import objects
 from tests.e2e import manifests
-from tests.e2e.space import SOON_SECONDS, Space
+from tests.e2e.space import STEP_SECONDS, Space
 
 PORT = 8000
 CLIENTS = 4
 PAUSE_SECONDS = 0.02
-RETRY_SECONDS = 3.0  # the kubelet needs a moment to see that a process is gone, and till then its address is a pod's
+# The kubelet needs a moment to see that a process is gone, and a busy one some seconds; till then its address is a pod's.
+RETRY_SECONDS = 10.0
 
 SCRIPT = textwrap.dedent(
     """
@@ -124,8 +125,8 @@ class Traffic:
         assert answer.status_code == 200, answer.text
         return Counts(**answer.json())
 
-    def until_answered(self, version: str, more: int = 50, seconds: float = SOON_SECONDS) -> None:
-        """Until this version has answered so many requests more; none may have failed."""
+    def until_answered(self, version: str, more: int = 50, seconds: float = 2 * STEP_SECONDS) -> None:
+        """Until this version, which may have to be rolled out first, has answered so many requests more; none may have failed."""
         wanted = self.counts().versions.get(version, 0) + more
 
         def check() -> str | None:

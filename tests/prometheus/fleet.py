@@ -165,7 +165,8 @@ class Fleet:
         self._publish()
         self._traffic()
         self._await('mainspring_retrain_decision{monitor="tumours",reason=~"WaitingForLabels|RefreshingData"}')
-        self._await('ALERTS{alertname="MainspringPerformanceDegraded",alertstate="firing"}')
+        for alert in ("MainspringDriftDetected", "MainspringPerformanceDegraded"):
+            self._await(f'ALERTS{{alertname="{alert}",alertstate="firing"}}')
         self._recover()
         self._publish()
         self._traffic()
@@ -225,6 +226,10 @@ class Fleet:
                 label = {"token": token, "label": "yes" if number % 3 else "no"}
                 sent = client.post(self.server.url("/v2/models/tumours/feedback"), json={"feedback": [label]})
                 sent.raise_for_status()
+
+    def await_none(self, expression: str) -> None:
+        """Until there is no such series: an alert ends with an evaluation that comes after the scrape."""
+        wait.until(lambda: str(self.prometheus.query(expression) or "") or None, PATIENCE_SECONDS)
 
     def _await(self, expression: str) -> None:
         def missing() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import time
@@ -17,6 +18,7 @@ import yaml
 from tests.cluster import config, wait
 
 START_LIMIT_SECONDS = 30.0
+ANSWER_LIMIT_SECONDS = 60.0
 # Finer than any interval of scraping and of evaluation here: an alert may have fired for one evaluation only, which
 # steps of a second pass over.
 STEP_SECONDS = 0.1
@@ -31,9 +33,12 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series of an instant query, each with `metric` and `value`. Raises `AssertionError` with its message."""
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}).json()
-        assert answer["status"] == "success", f"{expression}: {answer['error']}"
-        return list(answer["data"]["result"])
+        return self._asked("query", {"query": expression})
+
+    def ever(self, selector: str) -> list[dict[str, Any]]:
+        """The series that had a value at any time since the start, each with the last one, however short it was there."""
+        seconds = math.ceil(time.time() - self.started) + 1
+        return self._asked("query", {"query": f"last_over_time({selector}[{seconds}s])"})
 
     def history(self, expression: str) -> list[dict[str, Any]]:
         """The series since the start, ten values a second, each with `metric` and `values`: [time, text]."""
@@ -43,14 +48,18 @@ class Prometheus:
             "end": time.time(),
             "step": STEP_SECONDS,
         }
-        answer = httpx.get(f"{self.url}/api/v1/query_range", params=asked).json()
-        assert answer["status"] == "success", f"{expression}: {answer['error']}"
-        return list(answer["data"]["result"])
+        return self._asked("query_range", asked)
 
     def get(self, path: str) -> Any:
         """The data of another page of its API, like `rules`."""
-        answer = httpx.get(f"{self.url}/api/v1/{path}").raise_for_status().json()
+        answer = httpx.get(f"{self.url}/api/v1/{path}", timeout=ANSWER_LIMIT_SECONDS).raise_for_status().json()
         return answer["data"]
+
+    def _asked(self, page: str, question: dict[str, str | float]) -> list[dict[str, Any]]:
+        url = f"{self.url}/api/v1/{page}"
+        answer = httpx.get(url, params=question, timeout=ANSWER_LIMIT_SECONDS).json()
+        assert answer["status"] == "success", f"{question['query']}: {answer['error']}"
+        return list(answer["data"]["result"])
 
     def wait_until_ready(self) -> None:
         """Raises `wait.StillWaiting`."""
@@ -67,9 +76,13 @@ class Prometheus:
 @contextmanager
 def running(configuration: Mapping[str, Any], directory: Path) -> Iterator[Prometheus]:
     """A server with an empty database in `directory`, until the end of the block. It is configured as `prometheus.yml`."""
-    (port,) = config.free_ports(1)
-    found = Prometheus(f"http://127.0.0.1:{port}")
     (directory / "prometheus.yml").write_text(yaml.safe_dump(dict(configuration)))
+    with config.reserved_ports(1) as (port,):
+        yield from _running(port, directory)
+
+
+def _running(port: int, directory: Path) -> Iterator[Prometheus]:
+    found = Prometheus(f"http://127.0.0.1:{port}")
     command = [
         "prometheus",
         f"--config.file={directory / 'prometheus.yml'}",

@@ -130,9 +130,9 @@ async def world(version: Version, tmp_path: Path) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def serving(version: Version, directory: Path) -> AsyncIterator[World]:
-    ports = config.free_ports(4)
-    pods = Pods(version, directory, {PODS[0]: (ports[0], ports[1]), PODS[1]: (ports[2], ports[3])})
     async with AsyncExitStack() as stack:
+        ports = stack.enter_context(config.reserved_ports(4))
+        pods = Pods(version, directory, {PODS[0]: (ports[0], ports[1]), PODS[1]: (ports[2], ports[3])})
         for pod in PODS:
             pods.start(pod)
             stack.callback(lambda pod=pod: pods.running.pop(pod, ExitStack()).close())

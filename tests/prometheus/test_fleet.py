@@ -83,7 +83,7 @@ def test_a_panel_shows_something(watched_fleet: Fleet, expression: str) -> None:
 def test_a_variable_offers_the_values_that_there_are(watched_fleet: Fleet, name: str, definition: str) -> None:
     found = re.fullmatch(r"label_values\((.*), (\w+)\)", filled_in(definition))
     assert found is not None
-    offered = {series["metric"].get(found[2]) for series in watched_fleet.prometheus.query(found[1])}
+    offered = {series["metric"].get(found[2]) for series in watched_fleet.prometheus.ever(found[1])}
     assert VALUES[name] in offered
     assert None not in offered
 
@@ -106,8 +106,7 @@ def test_prometheus_evaluates_every_alert(watched_fleet: Fleet) -> None:
 
 def firing(fleet: Fleet) -> set[str]:
     """Alerts that fired at some time of the story."""
-    series = fleet.prometheus.history('ALERTS{alertstate="firing"}')
-    return {found["metric"]["alertname"] for found in series}
+    return {found["metric"]["alertname"] for found in fleet.prometheus.ever('ALERTS{alertstate="firing"}')}
 
 
 def test_the_story_raises_the_alerts_that_it_should_and_no_others(watched_fleet: Fleet) -> None:
@@ -116,12 +115,12 @@ def test_the_story_raises_the_alerts_that_it_should_and_no_others(watched_fleet:
 
 def test_alerts_end_with_their_cause(watched_fleet: Fleet) -> None:
     assert firing(watched_fleet)
-    assert watched_fleet.prometheus.query('ALERTS{alertstate="firing"}') == []
+    watched_fleet.await_none('ALERTS{alertstate="firing"}')
 
 
 def test_the_story_is_told_in_numbers(watched_fleet: Fleet) -> None:
     def now(metric: str, labels: str = 'model="tumours"') -> float:
-        (series,) = watched_fleet.prometheus.query(f"{metric}{{{labels}}}")
+        (series,) = watched_fleet.prometheus.ever(f"{metric}{{{labels}}}")
         return float(series["value"][1])
 
     assert now("mainspring_promotions_total") == 3

@@ -17,10 +17,10 @@ from tests.store.server import S3, running
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """A server with one account."""
     root = tmp_path_factory.mktemp("s3")
-    (port,) = config.free_ports(1)
-    server = S3(f"http://127.0.0.1:{port}", "root", secrets.token_hex(16), root)
-    with running(server, ["--port", f"127.0.0.1:{port}", "posix", str(root)], root.parent / "s3.log"):
-        yield server
+    with config.reserved_ports(1) as (port,):
+        server = S3(f"http://127.0.0.1:{port}", "root", secrets.token_hex(16), root)
+        with running(server, ["--port", f"127.0.0.1:{port}", "posix", str(root)], root.parent / "s3.log"):
+            yield server
 
 
 @pytest.fixture

@@ -30,7 +30,11 @@ FILE = "models/manifest.json"
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[tuple[str, str]]:
     """URLs of S3 and of the admin API."""
-    s3, admin = config.free_ports(2)
+    with config.reserved_ports(2) as (s3, admin):
+        yield from _store(tmp_path, s3, admin)
+
+
+def _store(tmp_path: Path, s3: int, admin: int) -> Iterator[tuple[str, str]]:
     for directory in ("objects", "iam"):
         (tmp_path / directory).mkdir()
     told = {":7070": f"127.0.0.1:{s3}", ":7071": f"127.0.0.1:{admin}", "/data/": f"{tmp_path}/"}

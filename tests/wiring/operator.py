@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.cluster import config, wait
 
 READY_SECONDS = 30.0
-STOP_SECONDS = 20.0
+STOP_SECONDS = 20.0  # well before the 30 s are over that the chart gives its pod
 ANSWER_SECONDS = 5.0
 RELEASE = "wiring"
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
@@ -66,7 +67,8 @@ class Operator:
     """Started at once; `stop` or `kill` ends it."""
 
     def __init__(self, kubeconfig: Path, namespace: str, log: Path, **settings: str) -> None:
-        (self.port,) = config.free_ports(1)
+        self._held = ExitStack()
+        (self.port,) = self._held.enter_context(config.reserved_ports(1))
         self.log = log
         command = [sys.executable, "-m", "mainspring"]
         with log.open("ab") as output:
@@ -126,6 +128,7 @@ class Operator:
         """However it stands."""
         if self.process.poll() is None:
             self.kill()
+        self._held.close()
 
     def _why(self, what: str) -> str:
         code = self.process.poll()

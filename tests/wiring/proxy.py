@@ -33,22 +33,26 @@ class Proxy:
 
     def cut(self) -> int:
         """Breaks all connections; how many there were."""
+        return self._cut(allowed=True)
+
+    def refuse(self) -> None:
+        self._cut(allowed=False)
+
+    def allow(self) -> None:
         with self._lock:
+            self._allowed = True
+
+    def close(self) -> None:
+        self._listener.close()
+        self._cut(allowed=False)
+
+    def _cut(self, allowed: bool) -> int:
+        with self._lock:
+            self._allowed = allowed
             broken, self._open = self._open, set()
         for connection in broken:
             _shut(connection)
         return len(broken) // 2
-
-    def refuse(self) -> None:
-        self._allowed = False
-        self.cut()
-
-    def allow(self) -> None:
-        self._allowed = True
-
-    def close(self) -> None:
-        self._listener.close()
-        self.cut()
 
     def _accept(self) -> None:
         while True:
@@ -56,12 +60,15 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return  # closed
-            if not self._allowed:
-                near.close()
-                continue
             far = socket.create_connection(self._target)
-            with self._lock:
-                self._open |= {near, far}
+            with self._lock:  # or one that is just being made would outlive the cut
+                allowed = self._allowed
+                if allowed:
+                    self._open |= {near, far}
+            if not allowed:
+                _shut(near)
+                _shut(far)
+                continue
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
 

@@ -211,7 +211,7 @@ def test_a_caller_may_use_its_idle_connection_while_draining_and_is_sent_away_by
         assert await idle.is_closed_by_server(), "when its time is up"
         await draining
 
-    serve(scenario, linger_seconds=0.3)
+    serve(scenario, linger_seconds=2.0)
 
 
 def test_draining_ends_early_without_connections() -> None:

@@ -104,14 +104,16 @@ async def test_what_is_no_inference_or_is_refused_is_never_in_flight(request_: b
 
 
 async def test_the_internal_port_tells_it_as_the_contract_says() -> None:
-    tallies = Tallies()
+    clock = Clock()
+    tallies = Tallies(load=Load(clock))
     tallies.load.begin()
+    clock.now += 3
     splitting = Splitting("tumours-1", "/nowhere", "1.0", tallies, LIMITS)
     app = InternalApp(make_registry(ServerCollector("tumours", "3", tallies)), Monitor(), splitting, tallies.load)
     async with httpx.AsyncClient(transport=Wired(app.router, LIMITS), base_url="http://test") as client:
         told = contract.Load.model_validate_json((await client.get(contract.LOAD_PATH)).content)
         assert (told.requests, told.in_flight) == (1, 1)
-        assert told.busy_seconds == pytest.approx(told.seconds, rel=0.5)
+        assert (told.busy_seconds, told.seconds) == (3.0, 3.0)
         metrics = (await client.get("/metrics")).text
     assert 'mainspring_requests_in_flight{model="tumours",version="3"} 1.0' in metrics
 

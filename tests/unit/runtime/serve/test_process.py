@@ -270,10 +270,8 @@ def test_a_key_that_is_none_does_not_mean_that_none_is_asked_for(version: Versio
 
 
 def test_a_store_that_does_not_answer_is_worth_another_attempt(version: Version, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closing:
-        port = closing.getsockname()[1]
     environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
         "AWS_ACCESS_KEY_ID": "a",
         "AWS_SECRET_ACCESS_KEY": "b",
     }

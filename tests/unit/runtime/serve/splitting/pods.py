@@ -31,6 +31,8 @@ STABLE, CANDIDATE = "tumours-old", "tumours-new"
 INFER = "/v2/models/tumours/infer"
 PREDICT = "/v1/models/tumours:predict"
 PATIENCE_SECONDS = 60
+# A request timeout. Half of it, which is the candidate's, is soon over; no busy machine stands still for so long.
+BRIEF_SECONDS = 2.0
 
 
 class Shifted(SumPredictor):

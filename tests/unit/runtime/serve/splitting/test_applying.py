@@ -14,7 +14,17 @@ from mainspring_runtime.serve.splitting import wire
 from mainspring_runtime.serve.splitting.outgoing import Pool
 from mainspring_runtime.serve.splitting.splitting import MOST_STAGES
 from tests.unit.runtime.serve import contracts
-from tests.unit.runtime.serve.splitting.pods import CANDIDATE, STABLE, Pod, Scene, play, split_to, total, until
+from tests.unit.runtime.serve.splitting.pods import (
+    BRIEF_SECONDS,
+    CANDIDATE,
+    STABLE,
+    Pod,
+    Scene,
+    play,
+    split_to,
+    total,
+    until,
+)
 
 ROLLOUTS = 200
 STRUCTS = ("Split", "ArmCounts", "StageCounts", "SplitSnapshot")
@@ -187,7 +197,7 @@ def test_counts_are_kept_by_stage_and_begin_anew_with_another_rollout(tmp_path: 
 def test_a_request_counts_for_the_stage_in_which_it_was_drawn(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         candidate = await scene.scripted(lambda _request: None)
-        stable = await scene.pod(STABLE, request_seconds=0.4)
+        stable = await scene.pod(STABLE, request_seconds=BRIEF_SECONDS)
         stable.apply(split_to(candidate.port, weight=100, stage=1))
         asking = asyncio.create_task(scene.caller(stable).ask(1.0))
         await until(lambda: bool(candidate.asked))

@@ -10,7 +10,16 @@ import pytest
 from mainspring_runtime.serve.http import Request, Response
 from mainspring_runtime.serve.splitting import outgoing
 from mainspring_runtime.serve.splitting.outgoing import Exchange, Failure, Outcome, Pool
-from tests.unit.runtime.serve.splitting.pods import PATIENCE_SECONDS, STABLE, Scene, play, split_to, total, until
+from tests.unit.runtime.serve.splitting.pods import (
+    BRIEF_SECONDS,
+    PATIENCE_SECONDS,
+    STABLE,
+    Scene,
+    play,
+    split_to,
+    total,
+    until,
+)
 
 OWN, CANDIDATES = 1.0, 1001.0  # what the two pods of `both` answer to 1.0
 
@@ -89,7 +98,7 @@ def test_an_answer_of_a_connection_that_was_given_up_reaches_nobody(tmp_path: Pa
 
     async def scenario(scene: Scene) -> None:
         candidate = await scene.scripted(held.append)
-        stable = await scene.pod(STABLE, request_seconds=0.4)
+        stable = await scene.pod(STABLE, request_seconds=BRIEF_SECONDS)
         stable.apply(split_to(candidate.port, weight=100))
         caller = scene.caller(stable)
         assert (await caller.ask(1.0)).value == OWN

@@ -18,6 +18,7 @@ from mainspring_runtime.serve.http import Request, Response
 from mainspring_runtime.serve.tensors import Array
 from tests.unit.runtime.serve.fakes import SumPredictor
 from tests.unit.runtime.serve.splitting.pods import (
+    BRIEF_SECONDS,
     INFER,
     PREDICT,
     STABLE,
@@ -31,7 +32,6 @@ from tests.unit.runtime.serve.splitting.pods import (
 )
 
 OWN, CANDIDATES = 1.0, 1001.0  # what the two pods of `both` answer to 1.0
-QUICK: dict[str, Any] = {"request_seconds": 0.4}  # so that half of it is soon over
 SLOW_SECONDS = 0.1
 
 
@@ -108,9 +108,12 @@ def test_a_large_answer_is_compressed_for_who_takes_that_by_whoever_answers(tmp_
     play(tmp_path, scenario)
 
 
-async def refusing(_scene: Scene) -> int:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        return int(closed.getsockname()[1])
+async def refusing(scene: Scene) -> int:
+    """A port that is taken, so that nobody else comes to listen there, but not listened on."""
+    taken = socket.socket()
+    scene.later(taken.close)
+    taken.bind(("127.0.0.1", 0))
+    return int(taken.getsockname()[1])
 
 
 def answering(status: int) -> Callable[[Scene], Awaitable[int]]:
@@ -161,7 +164,7 @@ def test_whatever_the_candidate_does_the_caller_gets_the_stable_answer_and_the_c
     tmp_path: Path, start: Callable[[Scene], Awaitable[int]], kind: str, bucket: int | None
 ) -> None:
     async def scenario(scene: Scene) -> None:
-        stable = await scene.pod(STABLE, **QUICK)
+        stable = await scene.pod(STABLE, **({"request_seconds": BRIEF_SECONDS} if kind == "timeout" else {}))
         stable.apply(split_to(await start(scene), weight=100))
         answer = await scene.caller(stable).ask(1.0)
         assert (answer.status, answer.value) == (200, OWN)

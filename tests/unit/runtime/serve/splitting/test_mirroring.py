@@ -14,6 +14,7 @@ from mainspring_runtime.serve.http import Request, Response
 from mainspring_runtime.serve.splitting.agreement import ENOUGH
 from mainspring_runtime.serve.splitting.mirror import MOST
 from tests.unit.runtime.serve.splitting.pods import (
+    BRIEF_SECONDS,
     CANDIDATE,
     INFER,
     PREDICT,
@@ -111,7 +112,7 @@ def test_a_candidate_that_fails_a_copy_fails_nobody(tmp_path: Path, status: int,
 def test_a_candidate_that_never_answers_copies_times_out_and_then_gets_none(tmp_path: Path) -> None:
     async def scenario(scene: Scene) -> None:
         candidate = await scene.scripted(lambda _request: None)
-        stable = await scene.pod(STABLE, request_seconds=0.3)
+        stable = await scene.pod(STABLE, request_seconds=BRIEF_SECONDS)
         stable.apply(split_to(candidate.port, mirror=100))
         caller = scene.caller(stable)
         for _ in range(5):

@@ -64,7 +64,8 @@ def test_a_candidate_that_goes_away_under_way_fails_no_request(version: Version,
         counts = pair.snapshot().stages[0]
         assert counts.candidate.requests + counts.stable.requests == 100 + len(meanwhile) + REQUESTS
         assert REQUESTS / 2 - 50 <= counts.candidate.errors <= (len(meanwhile) + REQUESTS) / 2 + 50
-        assert set(counts.candidate.failures) <= {"unreachable", "unavailable", "broken"}
+        # What takes longer than a tenth of a second is a timeout, and on a busy machine something does.
+        assert set(counts.candidate.failures) <= {"unreachable", "unavailable", "broken", "timeout"}
 
 
 def test_a_stable_server_that_drains_tells_its_last_counts(version: Version, tmp_path: Path) -> None:
