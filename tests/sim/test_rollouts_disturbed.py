@@ -35,6 +35,18 @@ def roll_back(sim: Simulation) -> None:
     assert outcomes(sim)[-1] == ("tumours-v2", "RolledBack")
 
 
+def test_further_pods_are_not_waited_for_without_end(lab: Simulation) -> None:
+    stories.canary(maxDuration="5m", maxHold="10m")(lab)
+    second_version(lab, 10)
+    lab.workloads.rule("serve-tumours-v2", HANGS)
+    lab.advance(600)
+    assert rollout(lab)["phase"] == "Promoting"
+    lab.advance(600)
+    assert outcomes(lab)[-1] == ("tumours-v2", "RolledBack")
+    assert status(lab)["heldBack"]["reason"] == "NotReady"
+    assert selected(lab) == "tumours-v1"
+
+
 # ---- What was found bad
 
 

@@ -61,8 +61,10 @@ class Course:
         """Pods of the candidate that answer."""
         return self.situation.candidate.ready if self.situation.candidate else 0
 
-    def is_over(self, since: str | None, duration: str) -> bool:
-        return since is not None and self.situation.now >= objects.parse_time(since) + objects.parse_duration(duration)
+    def is_over(self, since: str | None, *durations: str) -> bool:
+        """All of them, one after another."""
+        length = sum(map(objects.parse_duration, durations), timedelta())
+        return since is not None and self.situation.now >= objects.parse_time(since) + length
 
     @property
     def look_seconds(self) -> float:

@@ -82,11 +82,21 @@ def find_end(course: Course) -> End | None:
 
 def _out_of_time(course: Course) -> End | None:
     state, policy = course.state, course.policy
+    why = f": {course.failure.message}" if course.failure else ""
     if state.phase is Phase.STARTING and course.is_over(state.started_at, policy.max_hold):
-        why = f": {course.failure.message}" if course.failure else ""
         return End(Outcome.FAILED, "NotReady", f"its pods were not ready after {policy.max_hold}{why}")
+    if _waited_too_long(course):
+        text = f"the pods for more requests were still not ready after {policy.max_hold}{why}"
+        return End(Outcome.ROLLED_BACK, "NotReady", text)
     if state.phase is Phase.HOLDING and course.is_over(state.held_since, policy.max_hold):
         return End(Outcome.ROLLED_BACK, "HoldEnded", f"nobody decided within {policy.max_hold}: {course.missing}")
     if policy.on_inconclusive is OnInconclusive.ROLLBACK and course.is_inconclusive:
         return End(Outcome.ROLLED_BACK, "Inconclusive", f"after {policy.max_duration}: {course.missing}")
     return None
+
+
+def _waited_too_long(course: Course) -> bool:
+    """For evidence a step waits no longer than `maxDuration`, and then it holds: what is left to wait for is pods."""
+    policy, waits = course.policy, (Phase.MIRRORING, Phase.STEPPING, Phase.PROMOTING)
+    longest = (policy.step_duration, policy.max_duration, policy.max_hold)
+    return course.state.phase in waits and course.is_over(course.state.step_started_at, *longest)
