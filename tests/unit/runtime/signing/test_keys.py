@@ -43,6 +43,8 @@ def test_a_key_is_named_as_openssl_would(tmp_path: Path) -> None:
         (public_pem(RSA.public_key()), "is a RSA key; it must be one of the elliptic curves P-256"),
         (public_pem(K1.public_key()), "is a secp256k1 key"),
     ],
+    # Keys are drawn anew, and two processes must name their tests alike.
+    ids=["empty", "ssh", "broken", "second-broken", "private", "rsa", "secp256k1"],
 )
 def test_what_is_no_public_key_is_explained(pem: str, told: str) -> None:
     with pytest.raises(RetryableError) as raised:
@@ -69,6 +71,7 @@ def test_an_encrypted_private_key_is_read_with_its_password() -> None:
         (private_pem(ED25519), None, "is a Ed25519 key"),
         (private_pem(K1), None, "is a secp256k1 key"),
     ],
+    ids=["nonsense", "public", "encrypted", "wrong-password", "needless-password", "rsa", "ed25519", "secp256k1"],
 )
 def test_what_is_no_private_key_is_explained(pem: str, password: str | None, told: str) -> None:
     with pytest.raises(RetryableError) as raised:
