@@ -223,6 +223,20 @@ STORIES: dict[str, tuple[Step, ...]] = {
         say("promote"),
         Wait(30),
     ),
+    "a route has the shares of a canary, which a person aborts": (
+        edit(
+            "InferenceService",
+            "tumours",
+            runtime={"image": "registry.example.org/server:1"},
+            expose={"gateway": {"name": "public"}},
+        ),
+        Wait(30),
+        canary(stepDuration="10m"),
+        second_run,
+        BEGIN,
+        say("abort"),
+        Wait(30),
+    ),
     "a shadow is promoted": (slow_canary(strategy="Shadow"), BEGIN, second_run, Wait(120)),
     "versions that are not needed go": (
         second_run,

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from mainspring.api.splitting import SplitSnapshot
+from mainspring.api.v1alpha1.common import LABEL_REVISION
+from mainspring.plan.common import objects
 from mainspring.plan.common.objects import Object
 from tests import builders
 from tests.sim import stories
@@ -185,3 +187,67 @@ def test_a_number_that_is_out_of_bounds_for_a_moment_was_so_once(lab: Simulation
     numbers["basket_tumours"] = [0.05]
     lab.advance(200)
     assert outcomes(lab)[-1] == ("tumours-v2", "Promoted")
+
+
+# ---- Where a Gateway splits
+
+
+@pytest.fixture
+def routed() -> Iterator[Simulation]:
+    """tumours-v1 is served by pods that cannot split, behind a route."""
+    sim = stories.served()
+    sim.edit(*SERVICE, runtime={"image": "registry.example.org/server:1"}, expose={"gateway": {"name": "public"}})
+    sim.advance(60)
+    stories.canary()(sim)
+    second_version(sim, 10)
+    assert rollout(sim)["splitBy"] == "Gateway"
+    assert len(backends(sim)) == 2
+    yield sim
+    sim.close()
+
+
+def backends(sim: Simulation) -> list[str]:
+    (rule,) = sim.get("HTTPRoute", "tumours")["spec"]["rules"]
+    return [one["name"] for one in rule["backendRefs"]]
+
+
+def leads_to(sim: Simulation, service: str) -> str | None:
+    """The version whose pods a Service selects; None without one of them."""
+    if service not in sim.names("Service"):
+        return None
+    wanted = sim.get("Service", service)["spec"]["selector"][LABEL_REVISION]
+    (found,) = [d for d in sim.server.select("Deployment") if objects.labels(d)[LABEL_REVISION] == wanted]
+    return str(objects.annotations_of(found)["mainspring.dev/model-version"]) if found["spec"]["replicas"] else None
+
+
+def test_what_a_gateway_may_still_ask_answers_till_it_has_learnt_of_the_end(routed: Simulation) -> None:
+    stories.say("abort")(routed)
+    routed.advance(1)
+    assert outcomes(routed)[-1] == ("tumours-v2", "Aborted")
+    assert backends(routed) == ["tumours"]
+    routed.advance(7)
+    assert leads_to(routed, "tumours-candidate") == "tumours-v2"
+    routed.advance(5)
+    assert "tumours-candidate" not in routed.names("Service")
+    assert sizes(routed) == {"tumours-v1": 2, "tumours-v2": 0}
+
+
+def test_what_a_gateway_may_still_ask_answers_also_when_the_candidate_is_taken(routed: Simulation) -> None:
+    stories.say("promote")(routed)
+    found = seen(routed, 30, lambda sim: (backends(sim), leads_to(sim, "tumours-candidate")))
+    assert found == [(["tumours"], "tumours-v2"), (["tumours"], None)]
+    assert outcomes(routed)[-1] == ("tumours-v2", "Promoted")
+    assert sizes(routed)["tumours-v2"] == 2
+
+
+def test_what_a_gateway_may_still_ask_answers_also_when_something_newer_takes_its_place(routed: Simulation) -> None:
+    routed.workloads.rule("serve-tumours-v3", HANGS)
+    routed.apply(builders.run("forest-3", seed=3))
+
+    def look(sim: Simulation) -> tuple[int, str | None]:
+        return len(backends(sim)), leads_to(sim, "tumours-candidate")
+
+    # The share of the last one ends before its pods go, and that of the next begins when its own are there.
+    assert seen(routed, 30, look) == [(1, "tumours-v2"), (1, "tumours-v3")]
+    routed.workloads.rule("serve-tumours-v3", None)
+    assert seen(routed, 10, look)[-1] == (2, "tumours-v3")

@@ -23,6 +23,7 @@ from mainspring.plan.inferenceservice import (
     exposure,
     failures,
     scaling,
+    settling,
     splits,
 )
 from mainspring.plan.inferenceservice.observed import Failure, Observed, Revision
@@ -238,10 +239,16 @@ def compose(
         *scaling.conditions(observed, situation.stable),
         *exposure.conditions(observed),
     )
-    candidate = str((facts.get("rollout") or {}).get("revision", ""))
+    settles = settling.seconds_left(observed, told.get("rollouts") or (), situation.now)
+    settling_revision = str(told["rollouts"][-1]["revision"]) if settles else ""
+    going = facts.get("rollout") or {}
+    candidate = str(going.get("revision", "")) if going.get("weight") or not settles else settling_revision
     return Plan(
         apply=(*splits.children(observed, split, candidate), *apply),
-        patch=(*splits.patches(observed, situation.stable, split), *_scaling(situation, sizes)),
+        patch=(
+            *splits.patches(observed, situation.stable, split),
+            *_scaling(situation, _kept(observed, settling_revision) | sizes),
+        ),
         delete=(
             *splits.surplus(observed, candidate),
             *_old_revisions(situation),
@@ -251,8 +258,18 @@ def compose(
         status=conditions.build_status(observed.object, verdict, situation.now, told, extra),
         status_first=status_first,
         events=events,
-        requeue_after=exposure.look_again(observed, scaling.look_again(observed, requeue)),
+        requeue_after=_soonest(settles or None, exposure.look_again(observed, scaling.look_again(observed, requeue))),
     )
+
+
+def _kept(observed: Observed, revision: str) -> dict[str, int]:
+    """As many pods as it has."""
+    found = observed.revisions.get(revision)
+    return {revision: found.replicas} if found is not None else {}
+
+
+def _soonest(*seconds: float | None) -> float | None:
+    return min((each for each in seconds if each is not None), default=None)
 
 
 def _nothing_goes_on(situation: Situation, facts: dict[str, Any]) -> dict[str, Any]:
