@@ -91,8 +91,8 @@ def test_quality_recovers_with_nobody_typing_however_often_the_operator_dies(
     report = " ".join(read_report(space).split())
     assert f"ModelVersion {assert_retrained_once(space)} came of it, proved better, and took over" in report, report
     # From the first answer on, no request has failed.
-    (world,) = space.api.list("Pod", space.name, labelSelector="app=world")
-    assert "request failed" not in space.api.log(world, "world")
+    (caller,) = space.api.list("Pod", space.name, labelSelector="app=world")
+    assert "request failed" not in space.api.log(caller, "world")
 
 
 def names_the_feature(space: Space) -> bool:
