@@ -39,11 +39,9 @@ def facts(observed: Observed) -> dict[str, Any]:
     return {"url": f"http://{found}"} if found else {}
 
 
-def look_again(observed: Observed, otherwise: float | None) -> float | None:
-    """`requeue_after` of a plan."""
-    if not is_wanted(observed) or observed.has_gateways:
-        return otherwise
-    return LOOK_SECONDS if otherwise is None else min(otherwise, LOOK_SECONDS)
+def look_again(observed: Observed) -> float | None:
+    """After so many seconds, if at all."""
+    return LOOK_SECONDS if is_wanted(observed) and not observed.has_gateways else None
 
 
 def conditions(observed: Observed) -> tuple[Condition, ...]:

@@ -73,11 +73,9 @@ def reads_servers(observed: Observed) -> bool:
     return policy is not None and policy.metric not in OF_RESOURCES and not observed.spec.stop
 
 
-def look_again(observed: Observed, otherwise: float | None) -> float | None:
-    """`requeue_after` of a plan."""
-    if not reads_servers(observed):
-        return otherwise
-    return LOOK_SECONDS if otherwise is None else min(otherwise, LOOK_SECONDS)
+def look_again(observed: Observed) -> float | None:
+    """After so many seconds, if at all."""
+    return LOOK_SECONDS if reads_servers(observed) else None
 
 
 def facts(observed: Observed, stable: Revision | None, now: datetime) -> dict[str, Any]:

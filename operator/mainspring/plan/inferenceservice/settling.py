@@ -7,6 +7,7 @@ with its share lets requests fail. So Service and pods of the candidate stay a l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +18,27 @@ from mainspring.plan.inferenceservice.observed import Observed
 SETTLE_SECONDS = 10.0
 
 
-def seconds_left(observed: Observed, rollouts: Sequence[Mapping[str, Any]], now: datetime) -> float:
-    """0: nothing has to stay. `rollouts`: as in status; what stays is the revision of the last one."""
+@dataclass(frozen=True)
+class Settling:
+    revision: str = ""  # which stays
+    pods: Mapping[str, int] = field(default_factory=dict)  # as many as it has, by revision
+    seconds: float | None = None  # so long
+
+
+NOTHING = Settling()
+
+
+def find(observed: Observed, rollouts: Sequence[Mapping[str, Any]], now: datetime) -> Settling:
+    """`rollouts`: as in status; what stays is the revision of the last one."""
     if not rollouts or observed.candidate_service is None or not _may_split(observed):
-        return 0.0
-    since = (now - objects.parse_time(rollouts[-1]["time"])).total_seconds()
-    return min(max(SETTLE_SECONDS - since, 0.0), SETTLE_SECONDS)
+        return NOTHING
+    last = rollouts[-1]
+    left = SETTLE_SECONDS - (now - objects.parse_time(last["time"])).total_seconds()
+    if left <= 0:
+        return NOTHING
+    found = observed.revisions.get(last["revision"])
+    pods = {found.hash: found.replicas} if found is not None else {}
+    return Settling(last["revision"], pods, min(left, SETTLE_SECONDS))
 
 
 def _may_split(observed: Observed) -> bool:

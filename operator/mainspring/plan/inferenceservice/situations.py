@@ -239,16 +239,14 @@ def compose(
         *scaling.conditions(observed, situation.stable),
         *exposure.conditions(observed),
     )
-    settles = settling.seconds_left(observed, told.get("rollouts") or (), situation.now)
-    settling_revision = str(told["rollouts"][-1]["revision"]) if settles else ""
+    settles = settling.find(observed, told.get("rollouts") or (), situation.now)
     going = facts.get("rollout") or {}
-    candidate = str(going.get("revision", "")) if going.get("weight") or not settles else settling_revision
+    candidate = str(going.get("revision", ""))
+    if settles.revision and not going.get("weight"):
+        candidate = settles.revision
     return Plan(
         apply=(*splits.children(observed, split, candidate), *apply),
-        patch=(
-            *splits.patches(observed, situation.stable, split),
-            *_scaling(situation, _kept(observed, settling_revision) | sizes),
-        ),
+        patch=(*splits.patches(observed, situation.stable, split), *_scaling(situation, {**settles.pods, **sizes})),
         delete=(
             *splits.surplus(observed, candidate),
             *_old_revisions(situation),
@@ -258,14 +256,8 @@ def compose(
         status=conditions.build_status(observed.object, verdict, situation.now, told, extra),
         status_first=status_first,
         events=events,
-        requeue_after=_soonest(settles or None, exposure.look_again(observed, scaling.look_again(observed, requeue))),
+        requeue_after=_soonest(requeue, settles.seconds, scaling.look_again(observed), exposure.look_again(observed)),
     )
-
-
-def _kept(observed: Observed, revision: str) -> dict[str, int]:
-    """As many pods as it has."""
-    found = observed.revisions.get(revision)
-    return {revision: found.replicas} if found is not None else {}
 
 
 def _soonest(*seconds: float | None) -> float | None:
