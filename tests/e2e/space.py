@@ -168,15 +168,19 @@ class Space:
         found: dict[str, Any] = answer.json()
         return found
 
-    def until_answering(self, version: str, service: str = "flowers") -> None:
-        """Until this version does, and rightly. The cluster learns a moment after the operator where a Service leads."""
+    def answering(self, service: str = "flowers", headers: Mapping[str, str] | None = None) -> str:
+        """The number of the version that answers, and rightly."""
+        answer = self.predict(service, manifests.FLOWERS, headers=headers)
+        assert answer["outputs"][0]["data"] == manifests.SPECIES
+        return str(answer["model_version"])
 
-        def check() -> str | None:
-            answer = self.predict(service, manifests.FLOWERS)
-            assert answer["outputs"][0]["data"] == manifests.SPECIES
-            return None if answer["model_version"] == version else f"version {version} to answer, and not {answer}"
+    def until_answering(self, version: str) -> None:
+        """The cluster learns a moment after the operator where a Service leads."""
+        self.eventually(lambda: self.answering() == version, f"version {version} to answer")
 
-        self.until(check)
+    def rollout(self, service: str = "flowers") -> dict[str, Any]:
+        """What goes on; empty when nothing does."""
+        return dict(self.get("InferenceService", service)["status"].get("rollout") or {})
 
     def eventually(self, fact: Callable[[], bool], what: str, seconds: float = SOON_SECONDS) -> None:
         self.until(lambda: None if fact() else what, seconds)

@@ -67,14 +67,14 @@ def test_the_route_has_the_shares_of_servers_that_cannot_split(
     with _outside(gateway) as outside:
         space.eventually(lambda: _is_ready(outside), "Envoy to know the route")
         artifacts.import_version(space, flower_model, number=2)
-        space.eventually(lambda: _rollout(space).get("weight") == WEIGHT, "a share for the candidate", STEP_SECONDS)
-        assert _rollout(space)["splitBy"] == "Gateway"
+        space.eventually(lambda: space.rollout().get("weight") == WEIGHT, "a share for the candidate", STEP_SECONDS)
+        assert space.rollout()["splitBy"] == "Gateway"
         space.eventually(lambda: _predict(outside)["model_version"] == "2", "Envoy to know the share")
         answered = Counter(_predict(outside)["model_version"] for _ in range(REQUESTS))
         assert answered["2"] / REQUESTS == pytest.approx(WEIGHT / 100, abs=SLACK), answered
 
-        space.annotate("InferenceService", "flowers", promote=_rollout(space)["revision"])
-        space.eventually(lambda: bool(_predict(outside)) and not _rollout(space), "the end of the rollout")
+        space.annotate("InferenceService", "flowers", promote=space.rollout()["revision"])
+        space.eventually(lambda: bool(_predict(outside)) and not space.rollout(), "the end of the rollout")
         space.current("InferenceService", "flowers", "Serving")
         space.eventually(lambda: not _others(outside, "2"), "all requests to go to version 2")
     assert space.get("InferenceService", "flowers")["status"]["stableVersion"] == "flowers-v2"
@@ -96,10 +96,6 @@ def _predict(outside: httpx.Client) -> dict[str, Any]:
 def _others(outside: httpx.Client, version: str) -> int:
     """How many of a few dozen requests another version answers."""
     return sum(_predict(outside)["model_version"] != version for _ in range(30))
-
-
-def _rollout(space: Space) -> dict[str, Any]:
-    return dict(space.get("InferenceService", "flowers")["status"].get("rollout") or {})
 
 
 def _told(space: Space) -> str:

@@ -47,15 +47,11 @@ def status(space: Space) -> dict[str, Any]:
     return dict(space.get("InferenceService", "flowers")["status"])
 
 
-def rollout(space: Space) -> dict[str, Any]:
-    return dict(status(space).get("rollout") or {})
-
-
 def until_weight(space: Space, weight: int, version: str = "") -> None:
     """Until the candidate has that share; of that version, where one comes after another."""
 
     def reached() -> bool:
-        now = rollout(space)
+        now = space.rollout()
         return now.get("weight") == weight and version in ("", now["version"])
 
     space.eventually(reached, f"{weight} % of the requests for {version or 'the candidate'}", 2 * STEP_SECONDS)
@@ -67,7 +63,7 @@ def until_ended(space: Space, version: str, outcome: str, seconds: float = 2 * S
     def check() -> str | None:
         last = status(space)["rollouts"][-1]
         said = objects.condition(space.get("InferenceService", "flowers"), "Ready") or {}
-        ended = (last["version"], last["outcome"]) == (version, outcome) and not rollout(space)
+        ended = (last["version"], last["outcome"]) == (version, outcome) and not space.rollout()
         return None if ended else f"{version} to be {outcome}; {last}; {said.get('message')}"
 
     space.until(check, seconds)
@@ -133,12 +129,12 @@ def test_bad_candidates_are_rolled_back_by_themselves(
     space.change("InferenceService", "flowers", rollout={**QUICK, "stepDuration": "60s"})
     artifacts.import_version(space, flower_model, number=5)
     until_weight(space, 30)
-    revision = rollout(space)["revision"]
+    revision = space.rollout()["revision"]
 
     def dead() -> bool:
         for pod in pods_of(space, revision):
             control_plane.try_to_kill(killer, pod)
-        return not rollout(space)
+        return not space.rollout()
 
     space.eventually(dead, "the end of the rollout", STEP_SECONDS)
     assert until_ended(space, "flowers-v5", "RolledBack")["reason"].startswith(("ErrorRate", "ContainerFailed"))
@@ -158,7 +154,7 @@ def test_people_and_newer_versions_end_a_rollout(space: Space, traffic: Traffic,
     space.change("InferenceService", "flowers", rollout={"steps": [20], "stepDuration": "10m"})
     artifacts.import_version(space, flower_model, number=2)
     until_weight(space, 20)
-    space.annotate("InferenceService", "flowers", abort=rollout(space)["revision"])
+    space.annotate("InferenceService", "flowers", abort=space.rollout()["revision"])
     until_ended(space, "flowers-v2", "Aborted")
 
     artifacts.import_version(space, flower_model, number=3)
@@ -168,7 +164,7 @@ def test_people_and_newer_versions_end_a_rollout(space: Space, traffic: Traffic,
     until_weight(space, 20, "flowers-v4")
     outcomes = [(r["version"], r["outcome"]) for r in status(space)["rollouts"]]
     assert outcomes[-1] == ("flowers-v3", "Superseded")
-    space.annotate("InferenceService", "flowers", promote=rollout(space)["revision"])
+    space.annotate("InferenceService", "flowers", promote=space.rollout()["revision"])
     until_ended(space, "flowers-v4", "Promoted")
     traffic.until_answered("4")
 

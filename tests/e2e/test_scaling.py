@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -112,7 +111,7 @@ def test_a_canary_that_is_scaled_in_its_middle_is_taken_and_no_request_fails(
     artifacts.serve_imported(space, flower_model, autoscaling=scaling, rollout=canary)
     artifacts.import_version(space, flower_model, number=2)
     space.eventually(
-        lambda: _rollout(space).get("phase") in ("Mirroring", "Stepping"), "the new version", 2 * STEP_SECONDS
+        lambda: space.rollout().get("phase") in ("Mirroring", "Stepping"), "the new version", 2 * STEP_SECONDS
     )
     assert _service(space)["status"]["replicas"] == 1
 
@@ -125,11 +124,6 @@ def test_a_canary_that_is_scaled_in_its_middle_is_taken_and_no_request_fails(
     counts = traffic.end()
     assert counts.failed == 0, counts.errors
     assert counts.versions["1"] > 0
-
-
-def _rollout(space: Space) -> dict[str, Any]:
-    found: dict[str, Any] = _service(space)["status"].get("rollout") or {}
-    return found
 
 
 def _not_taken(space: Space, version: str) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 from mainspring.plan.common import objects
 from tests.e2e import artifacts, manifests
@@ -25,12 +25,13 @@ def test_limits_hold_and_a_load_that_takes_too_long_leaves_the_old_one_serving(
     assert objects.spec(pod)["terminationGracePeriodSeconds"] == 60
     many = [{"name": n, "datatype": "FP64", "shape": [300], "data": v * 100} for n, v in manifests.FLOWERS.items()]
 
-    def said() -> str:
-        return space.api.through_service(space.name, "flowers", "/v2/models/flowers/infer", {"inputs": many}).text
+    def said() -> tuple[int, dict[str, Any]]:
+        answer = space.api.through_service(space.name, "flowers", "/v2/models/flowers/infer", {"inputs": many})
+        return answer.status_code, answer.json()
 
     # The cluster learns a moment after the operator where a Service leads.
-    refusal = {"error": "the body is larger than 1024 bytes; send several requests"}
-    space.eventually(lambda: json.loads(said()) == refusal, f"{refusal} of the new pod")
+    refusal = 413, {"error": "the body is larger than 1024 bytes; send several requests"}
+    space.eventually(lambda: said() == refusal, f"{refusal} of the new pod")
     assert space.predict("flowers", manifests.FLOWERS)["outputs"][0]["data"] == manifests.SPECIES
 
     # A store that does not answer is asked again for longer than that.

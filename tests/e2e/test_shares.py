@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e import artifacts, manifests
+from tests.e2e import artifacts
 from tests.e2e.control_plane import ControlPlane
 from tests.e2e.space import STEP_SECONDS, Space
 from tests.e2e.traffic import Traffic
@@ -37,15 +37,10 @@ def begin(space: Space, candidate: Path, number: int, weight: int) -> None:
 
     def is_applied() -> bool:
         """By every stable pod."""
-        state = space.get("InferenceService", "flowers")["status"].get("rollout") or {}
+        state = space.rollout()
         return state.get("weight") == weight and state["version"] == f"flowers-v{number}" and "stepStartedAt" in state
 
     space.eventually(is_applied, f"{weight} % of the requests to flowers-v{number}", STEP_SECONDS)
-
-
-def answering(space: Space, headers: dict[str, str]) -> str:
-    """The number of the version that does."""
-    return str(space.predict("flowers", manifests.FLOWERS, headers=headers)["model_version"])
 
 
 def test_a_share_is_exact_and_nobody_is_sent_to_and_fro(
@@ -65,7 +60,7 @@ def test_a_share_is_exact_and_nobody_is_sent_to_and_fro(
         assert answered[str(number)] / sum(answered.values()) == pytest.approx(weight / 100, abs=SLACK), answered
     assert traffic.end().failed == 0
 
-    seen = [[answering(space, {"x-user": user}) for user in USERS] for _ in range(TIMES)]
+    seen = [[space.answering(headers={"x-user": user}) for user in USERS] for _ in range(TIMES)]
     assert seen == [seen[0]] * TIMES
     assert set(seen[0]) == {"1", "4"}
-    assert {answering(space, {"x-user": user, **COHORT}) for user in USERS} == {"4"}
+    assert {space.answering(headers={"x-user": user, **COHORT}) for user in USERS} == {"4"}

@@ -37,7 +37,7 @@ def test_what_is_signed_is_served_and_nothing_else(space: Space, tmp_path: Path)
     verified = objects.condition(space.get("ModelVersion", "flowers-v1"), "ArtifactVerified") or {}
     assert verified["reason"] == "SignatureVerified"
     assert keys.fingerprint(key.public_key())[:12] in verified["message"]
-    space.until_answering("1")
+    assert space.answering() == "1"
 
     # Somebody changes a file and registers it, with the signature of the one that is served.
     model = fetch_signed(space, tmp_path / "model")
@@ -46,7 +46,7 @@ def test_what_is_signed_is_served_and_nothing_else(space: Space, tmp_path: Path)
     space.failed("ModelVersion", "flowers-v2", "SignatureMismatch", ["card.md", "was changed after it was signed"])
     space.change("InferenceService", "flowers", model={"name": None, "version": "flowers-v2"})
     space.failed("InferenceService", "flowers", "SignatureMismatch", ["card.md", "flowers-v1 keeps serving"])
-    space.until_answering("1")
+    assert space.answering() == "1"
 
     # Whoever has the key signs what is there now, and it is used.
     sign(space, model, key)

@@ -1,7 +1,7 @@
 """A client inside the cluster that asks a service all the time and counts how that goes.
 
-It counts from the first answer on. Connections are kept open, and nothing is tried again unless a journey asks for it: every request that a user would see
-failing is counted.
+It counts from the first answer on. Connections are kept open, and nothing is tried again unless a journey asks for it:
+every request that a user would see failing is counted.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Traffic:
         assert answer.status_code == 200, answer.text
         return Counts(**answer.json())
 
-    def until_answered(self, version: str, more: int = 50, seconds: float = 2 * STEP_SECONDS) -> None:
+    def until_answered(self, version: str, more: int = 50) -> None:
         """Until this version, which may have to be rolled out first, has answered so many requests more; none may have failed."""
         wanted = self.counts().versions.get(version, 0) + more
 
@@ -134,7 +134,7 @@ class Traffic:
             assert now.failed == 0, f"{now.failed} of {now.sent} requests failed: {now.errors}"
             return None if now.versions.get(version, 0) >= wanted else f"version {version} to answer {wanted}; {now}"
 
-        self._space.until(check, seconds)
+        self._space.until(check, 2 * STEP_SECONDS)
 
     def end(self) -> Counts:
         last = self.counts()

@@ -19,8 +19,7 @@ from tests.cluster import config, wait
 
 START_LIMIT_SECONDS = 30.0
 ANSWER_LIMIT_SECONDS = 60.0
-# Finer than any interval of scraping and of evaluation here: an alert may have fired for one evaluation only, which
-# steps of a second pass over.
+# Finer than any interval of scraping and of evaluation here: a value may have been there for one of them only.
 STEP_SECONDS = 0.1
 
 
